@@ -1,0 +1,97 @@
+// Every bound of the program and its reason. A length meets its limit here before memory is set aside for it.
+
+/* Specification constants: protocol.md 1, 4, 12, 13, 14. Not ours to tune. */
+
+/** Largest Ethernet frame that may cross, in bytes (protocol.md 13). */
+export const MAX_FRAME_BYTES = 1600;
+/** Destination, source and EtherType: anything shorter is not a frame. */
+export const MIN_FRAME_BYTES = 14;
+/** A block announced larger than this ends the connection (protocol.md 13). */
+export const MAX_BLOCK_BYTES = 3200;
+/** Body of a keep-alive (protocol.md 13). */
+export const MAX_KEEPALIVE_BYTES = 512;
+/** TCP connections of one session (protocol.md 12). */
+export const MAX_CONNECTIONS_PER_SESSION = 32;
+/** Session time-out in seconds: least, usual, most (protocol.md 9). */
+export const SESSION_TIMEOUT_S = { min: 5, default: 20, max: 60 } as const;
+/** Name of a PACK element; `name_len` counts one byte more (protocol.md 4). */
+export const MAX_PACK_NAME_BYTES = 63;
+/** Hub, user, session and host names (protocol.md 1); longer ones are cut. */
+export const MAX_NAME_CHARS = 255;
+/** Signature body with the watermark: 1411 bytes of it and 0..1999 of filler (protocol.md 3.2). */
+export const WATERMARK_BYTES = 1411;
+export const MAX_SIGNATURE_BYTES = 3411;
+/** Requests before the signature, and NOOPs, that one connection may make (protocol.md 2.2, 3.6). */
+export const MAX_REQUESTS_BEFORE_LOGIN = 19;
+export const MAX_NOOPS_BEFORE_LOGIN = 30;
+
+/* Implementation limits: robustness.md 2. */
+
+/** First PACK of a client: what stock servers take as well. */
+export const MAX_BODY_BEFORE_LOGIN = 65_536;
+/** What a server may answer to us as a client. */
+export const MAX_ANSWER_TO_CLIENT = 1 << 20;
+export const MAX_PACK_ELEMENTS_BEFORE_LOGIN = 1024;
+export const MAX_PACK_ELEMENTS = 65_536;
+export const MAX_PACK_VALUES = 65_536;
+export const MAX_HTTP_LINE_BYTES = 4096;
+export const MAX_HTTP_LINES = 128;
+export const MAX_HTTP_HEAD_BYTES = 32_768;
+
+/** Not logged in, one source (/32, /64): a person's machines behind one NAT stay below it. */
+export const MAX_PENDING_PER_SOURCE = 16;
+/** Not logged in, whole server: refused at random from the first figure, always at the second. */
+export const MAX_PENDING = { shedFrom: 200, shedShare: 0.3, all: 1000 } as const;
+/** Deadlines after accept, in milliseconds. A 5.02 client asks its user about the certificate meanwhile. */
+export const TLS_HANDSHAKE_MS = 10_000;
+export const FIRST_REQUEST_MS = 20_000;
+export const LOGIN_MS = 30_000;
+export const NOOP_EXTENSION_MS = 15_000;
+
+/** What waits for one port, with what its sockets have not taken: latency is what queues cost. */
+export const MAX_EGRESS_BYTES = 1 << 20;
+/** A session whose sockets take nothing for this long while bytes wait is ended. */
+export const NO_PROGRESS_MS = 30_000;
+/** After close_notify the peer has this long to close its side. */
+export const CLOSE_MS = 5_000;
+
+export const MAX_FDB_ENTRIES = 65_536;
+/** MACs of a network session whose policy names no number. */
+export const MAX_FDB_ENTRIES_PER_PORT = 4096;
+export const FDB_AGE_MS = 600_000;
+/** Moves of one MAC between ports that are followed in a second; more is a loop or an attack. */
+export const MAX_MAC_MOVES_PER_S = 10;
+export const MAX_IP_ENTRIES = 65_536;
+export const IP_AGE_MS = 60_000;
+export const IP_AGE_DHCP_MS = 300_000;
+/** For how long a fresh owner keeps its MAC or IP against another port. */
+export const OWNERSHIP_MS = 13_000;
+/** MACs and addresses of a client-mode session (hub.md 2.7, 2.8). */
+export const CLIENT_MODE_MACS = 3;
+export const CLIENT_MODE_IPV4 = 4;
+export const CLIENT_MODE_IPV6 = 15;
+export const MIN_IPV6_LIMIT = 5;
+
+export const MAX_HUBS = 4096;
+export const MAX_SESSIONS = 4096;
+export const MAX_USERS_PER_HUB = 10_000;
+
+export const MAX_PASSWORD_BYTES = 1024;
+/** argon2id hashing: each takes a core and tens of MiB. */
+export const MAX_HASHES_AT_ONCE = 2;
+export const MAX_HASHES_WAITING = 64;
+/** Failed logins of one source (/32, /64), in milliseconds and sources kept. */
+export const LOCKOUT_PENALTY_MS = 5_000;
+export const LOCKOUT_ENFORCE_MS = 15_000;
+export const LOCKOUT_MAX_MS = 600_000;
+export const LOCKOUT_MAX_SOURCES = 65_536;
+
+export const MAX_CONFIG_BYTES = 4 << 20;
+export const MAX_CONFIG_DEPTH = 32;
+export const MAX_CONFIG_STRING = 65_536;
+export const MAX_CONFIG_ITEMS = 65_536;
+
+/** Bytes of one write to a TLS socket: stays in the L2 cache (dataplane.md 2). */
+export const WRITE_BATCH_BYTES = 40_960;
+/** Bytes that the kernel may hold unsent for one socket; more only adds delay (dataplane.md 7). */
+export const NOTSENT_LOWAT_BYTES = 131_072;
