@@ -1,5 +1,5 @@
+import type { Net } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
-import type { Network } from "./network.ts";
 import type { ResolvedSecret } from "./secret.ts";
 import type { LogSettings } from "./server-config.ts";
 
@@ -28,7 +28,7 @@ export interface NicConfig {
 export type NicAddress =
   | { readonly kind: "dhcp" }
   | { readonly kind: "none" }
-  | { readonly kind: "static"; readonly networks: readonly Network[] };
+  | { readonly kind: "static"; readonly nets: readonly Net[] };
 
 export interface AccountConfig {
   readonly name: string;
@@ -70,7 +70,7 @@ export type VerifySetting =
   | { readonly kind: "off" };
 
 /** The NIC of an account that names none in a file that declares none. */
-export const DEFAULT_NIC: NicConfig = Object.freeze({
+export const DEFAULT_NIC = Object.freeze<NicConfig>({
   name: "vpn0",
   device: "vpn0",
   address: { kind: "dhcp" },

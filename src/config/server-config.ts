@@ -1,5 +1,5 @@
+import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
-import type { Network } from "./network.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
 import type { ResolvedSecret } from "./secret.ts";
 
@@ -56,7 +56,7 @@ export interface LockoutSettings {
   readonly penaltyMs: number;
   readonly enforceAtMs: number;
   readonly maxMs: number;
-  readonly exempt: readonly Network[];
+  readonly exempt: readonly Net[];
 }
 
 /** Of connections that are not logged in; the times run from accept. */
