@@ -46,6 +46,12 @@ export function tryOpenAioPoller(): Poller | SystemError {
   }
 }
 
+/** The part of a stream's reader that is used here. */
+interface EventReader {
+  read(): Promise<{ done: boolean }>;
+  cancel(): Promise<void>;
+}
+
 /** Pollers that are open: the runtime's wait for the eventfd does not keep them from being collected. */
 const openPollers = new Set<AioPoller>();
 
@@ -53,7 +59,7 @@ class AioPoller implements Poller {
   readonly #eventFd: number;
   readonly #contexts: AioContext[] = [];
   readonly #watches = new Map<number, AioWatch>();
-  #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined;
+  #reader: EventReader | undefined;
   #nextId = 1;
   #closed = false;
 
@@ -114,7 +120,7 @@ class AioPoller implements Poller {
     libc.close(this.#eventFd);
   }
 
-  async #loop(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>): Promise<void> {
+  async #loop(reader: EventReader): Promise<void> {
     for (;;) {
       const { done } = await reader.read();
       if (done || this.#closed) return;
