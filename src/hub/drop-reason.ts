@@ -1,0 +1,54 @@
+/**
+ * Why a hub lost a frame. One list for counters, logs, metrics and API; the words are stable
+ * (architecture.md 2, hub.md 17 item 12).
+ */
+export const DROP_REASONS = [
+  /** Shorter than 14 bytes, longer than 1600, or announced past the end of its run. */
+  "frame_length",
+  /** VLAN tag, 802.3 length, LLC or SNAP that ends before it is complete. */
+  "frame_header",
+  /** Source is a group address, zero, or the destination. */
+  "src_mac",
+  /** Link-local flow control (01-80-C2-00-00-01), which no bridge forwards. */
+  "pause_frame",
+  /** Sent by a monitoring port, which may only listen. */
+  "monitor_port",
+  /** Source belongs to a port from which it may not be taken. */
+  "mac_spoof",
+  /** The port has as many MACs as its policy allows. */
+  "mac_limit",
+  /** Source moves between ports too often: a loop or an attack. */
+  "mac_flap",
+  /** The forwarding database of the hub is full. */
+  "fdb_full",
+  /** Destination lies behind the port that the frame came from. */
+  "same_port",
+  /** The port has as many IP addresses as its policy allows. */
+  "ip_limit",
+  /** The destination's queue is full. */
+  "queue_full",
+  /** The port left the hub before the frame was through. */
+  "port_closed",
+  /** In-process ports hand a frame round in circles. */
+  "loop",
+] as const;
+
+export type DropReason = (typeof DROP_REASONS)[number];
+
+/** Reason to its index in drop counters, and the code that a check answers with. */
+export const DROP = Object.freeze(
+  Object.fromEntries(DROP_REASONS.map((reason, index) => [reason, index])),
+) as Readonly<Record<DropReason, number>>;
+
+/** What a check answers when the frame goes on. Drop codes are 0 and above. */
+export const PASS = -1;
+
+/** The counters that are not zero, by name. */
+export function dropRecord(counters: Float64Array): Partial<Record<DropReason, number>> {
+  const record: Partial<Record<DropReason, number>> = {};
+  DROP_REASONS.forEach((reason, index) => {
+    const count = counters[index];
+    if (count) record[reason] = count;
+  });
+  return record;
+}

@@ -1,0 +1,54 @@
+// Decisions about the first bytes of a frame. Its addresses come as three signed words, read big-endian:
+// destination 0..3 | destination 4..5, source 0..1 | source 2..5.
+import { ETHERTYPE, MIN_ETHERTYPE } from "./frame-view.ts";
+
+/** What vlanIdOf() answers for a header that ends too early. */
+export const CUT = -1;
+
+const UNTAGGED_BYTES = 14;
+const TAGGED_BYTES = 18;
+const LLC_BYTES = 3;
+const SNAP_BYTES = 8;
+const SNAP_SAPS = 0xaaaa;
+
+/**
+ * The VLAN id of a frame that is tagged (IEEE 802.1Q) or has a length field (IEEE 802.3), 0 without a tag,
+ * or CUT if tag, payload, LLC or SNAP header are not all there (robustness.md FR-13, FR-14).
+ */
+export function vlanIdOf(view: DataView, start: number, size: number, type: number): number {
+  let vlanId = 0;
+  let headerBytes = UNTAGGED_BYTES;
+  let typeOrLength = type;
+  if (type === ETHERTYPE.VLAN) {
+    if (size < TAGGED_BYTES) return CUT;
+    vlanId = view.getUint16(start + 14) & 0xfff;
+    typeOrLength = view.getUint16(start + 16);
+    headerBytes = TAGGED_BYTES;
+  }
+  if (typeOrLength >= MIN_ETHERTYPE) return vlanId;
+  if (typeOrLength < LLC_BYTES || headerBytes + typeOrLength > size) return CUT;
+  const isSnap = view.getUint16(start + headerBytes) === SNAP_SAPS;
+  return isSnap && typeOrLength < SNAP_BYTES ? CUT : vlanId;
+}
+
+/** Broadcast or multicast destination: the I/G bit of the first octet. */
+export function isGroup(word0: number): boolean {
+  return (word0 & 0x01000000) !== 0;
+}
+
+/** A source that is a group, zero or the destination itself (hub.md 2.5 step 3, 2.7 c). */
+export function isBadSource(word0: number, word1: number, word2: number): boolean {
+  const high = word1 & 0xffff;
+  if ((high & 0x0100) !== 0 || (high === 0 && word2 === 0)) return true;
+  return word2 === lowerDestination(word0, word1) && high === word0 >>> 16;
+}
+
+/** 01-80-C2-00-00-01, which no bridge forwards (IEEE 802.3 31B); the other reserved groups pass (FR-15). */
+export function isPause(word0: number, word1: number): boolean {
+  return word0 === (0x0180c200 | 0) && word1 >>> 16 === 0x0001;
+}
+
+/** The last 32 bits of the destination. */
+export function lowerDestination(word0: number, word1: number): number {
+  return (word0 << 16) | (word1 >>> 16);
+}
