@@ -1,3 +1,16 @@
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  statSync,
+  type Stats,
+} from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "../base/errors.ts";
+
 /** What was found at a path. `mode` holds the nine permission bits. */
 export type SourceFile =
   | { readonly kind: "file"; readonly bytes: Uint8Array; readonly mode: number }
@@ -7,8 +20,70 @@ export type SourceFile =
 
 /** The part of the file system that configuration needs. */
 export interface SourceFiles {
-  /** Reads a regular file of at most `maxBytes`, following symbolic links; nothing else is ever opened for reading. */
+  /** Reads a regular file of at most `maxBytes`, following symbolic links; nothing else is ever read. */
   read(path: string, maxBytes: number): SourceFile;
   /** The paths that match a pattern, in the order of their names. */
   glob(pattern: string, directory: string): readonly string[];
+}
+
+export const systemFiles: SourceFiles = { read: readRegularFile, glob: globFiles };
+
+/** Readable by others than owner and group. */
+export const isWorldReadable = (mode: number): boolean => (mode & 0o004) !== 0;
+/** Readable by anybody but the owner. */
+export const isShared = (mode: number): boolean => (mode & 0o044) !== 0;
+
+function readRegularFile(path: string, maxBytes: number): SourceFile {
+  let fd: number | undefined;
+  try {
+    // The kind is known before the open, which would wait for the writer of a FIFO or wind a tape.
+    const before = refuseKind(statSync(path), maxBytes);
+    if (before !== undefined) return before;
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = fstatSync(fd);
+    return (
+      refuseKind(stats, maxBytes) ?? {
+        kind: "file",
+        bytes: readUpTo(fd, stats.size),
+        mode: stats.mode & 0o777,
+      }
+    );
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ENOTDIR") return { kind: "missing" };
+    return { kind: "refused", reason: `cannot be read (${code ?? messageOf(error)})` };
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function refuseKind(stats: Stats, maxBytes: number): SourceFile | undefined {
+  if (!stats.isFile()) return { kind: "refused", reason: `is ${nameKind(stats)}, not a file` };
+  if (stats.size <= maxBytes) return undefined;
+  return { kind: "refused", reason: `has ${stats.size} bytes, at most ${maxBytes} are allowed` };
+}
+
+function nameKind(stats: Stats): string {
+  if (stats.isDirectory()) return "a directory";
+  if (stats.isFIFO()) return "a FIFO";
+  if (stats.isSocket()) return "a socket";
+  return "a device";
+}
+
+/** As much as the file had when it was looked at, or less if it was cut meanwhile. */
+function readUpTo(fd: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let filled = 0;
+  while (filled < size) {
+    const count = readSync(fd, bytes, filled, size - filled, filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return bytes.subarray(0, filled);
+}
+
+function globFiles(pattern: string, directory: string): readonly string[] {
+  if (!existsSync(directory)) return [];
+  const names = [...new Bun.Glob(pattern).scanSync({ cwd: directory, onlyFiles: false })];
+  return names.sort().map((name) => (name.startsWith("/") ? name : join(directory, name)));
 }

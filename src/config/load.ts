@@ -1,0 +1,162 @@
+import { join } from "node:path";
+import { EXIT, ExitError } from "../base/errors.ts";
+import type { ClientConfig } from "./client-config.ts";
+import { clientSchema } from "./client-schema.ts";
+import type { Loaded, LoadOptions } from "./load-options.ts";
+import { type ConfigProblem, ConfigProblemsError, formatProblem } from "./problem.ts";
+import type { ServerConfig } from "./server-config.ts";
+import { SCHEMA_VERSION, serverSchema } from "./server-schema.ts";
+import { mismatch, Place, type ReadContext, type Shape } from "./shape.ts";
+import { isShared, systemFiles } from "./source-files.ts";
+import { noSources, readSources, type Sources } from "./sources.ts";
+import { fault } from "./toml-scan.ts";
+import type { TomlTable } from "./toml-tree.ts";
+
+/** More would not be read by anybody, and a hostile file could make a hundred thousand. */
+const MAX_PROBLEMS = 100;
+
+/**
+ * Reads, checks and freezes the configuration of a server, at the start and for each reload.
+ * @throws ConfigProblemsError with all faults (exit code 78); ExitError 66 if the named file is not there, 77 if a
+ * private key is open to everybody
+ */
+export function loadServerConfig(options: LoadOptions): Loaded<ServerConfig> {
+  const path = options.path ?? "/etc/vpn/config.toml";
+  const { root, ...loaded } = load(path, serverSchema(options.hostName), options);
+  const warn = (text: string, ...keys: string[]) =>
+    options.warn(new Place("", SILENT).problem(root, text, ...keys));
+  for (const hub of loaded.config.hubs) {
+    if (hub.users.length > 0) continue;
+    const keys = root.entries.has("hub") ? ["hub", hub.name] : [];
+    warn(`nobody can log in to the hub ${hub.name}: it has no users`, ...keys);
+  }
+  if (!loaded.config.server.listen.some(({ enable }) => enable)) {
+    warn("no listener is enabled, so nobody can connect", "server", "listen");
+  }
+  return loaded;
+}
+
+/** Likewise for a client. */
+export function loadClientConfig(options: LoadOptions): Loaded<ClientConfig> {
+  const { root: _, ...loaded } = load(
+    options.path ?? defaultClientPath(options),
+    clientSchema,
+    options,
+  );
+  return loaded;
+}
+
+function defaultClientPath({ env, isRoot }: LoadOptions): string | undefined {
+  if (isRoot) return "/etc/vpn/client.toml";
+  const home = env["HOME"];
+  const base = env["XDG_CONFIG_HOME"] || (home ? join(home, ".config") : undefined);
+  return base === undefined ? undefined : join(base, "vpn/client.toml");
+}
+
+function load<T>(
+  path: string | undefined,
+  schema: Shape<T>,
+  options: LoadOptions,
+): Loaded<T> & { root: TomlTable } {
+  const problems = new ProblemList();
+  const denied: ConfigProblem[] = [];
+  const withSecrets = new Set<string>();
+  const context: ReadContext = {
+    env: options.env,
+    files: options.files ?? systemFiles,
+    fail: (problem) => problems.add(problem),
+    deny: (problem) => denied.push(problem),
+    warn: options.warn,
+    holdsSecret: (position) => withSecrets.add(position.file),
+  };
+  const found = path === undefined ? undefined : readSources(path, context.files, context.fail);
+  if (found === undefined && options.path !== undefined) {
+    throw new ExitError(
+      EXIT.noInput,
+      `Cannot read the configuration ${options.path}: there is no such file`,
+    );
+  }
+  const { root, files } = found ?? noSources();
+  refuseNewerSchema(root);
+  const config = schema.read(root, new Place("", context));
+  if (problems.first !== undefined) throw problems.error();
+  if (denied.length > 0) {
+    throw new ExitError(EXIT.noPermission, denied.map(formatProblem).join("\n"));
+  }
+  if (config === undefined) throw new TypeError("a value was refused without a reason");
+  warnOfOpenFiles(files, withSecrets, options);
+  return {
+    root,
+    config: deepFreeze(config),
+    files: files.map((file) => file.path),
+    usedDefaults: found === undefined,
+  };
+}
+
+/** CF-20: what newer keys mean is not guessed, so this is the only fault told. */
+function refuseNewerSchema(root: TomlTable): void {
+  const schema = root.entries.get("schema")?.value;
+  if (schema?.kind !== "integer" || schema.value <= SCHEMA_VERSION) return;
+  const text = `schema: this file is written for a newer program: ${mismatch(`at most ${SCHEMA_VERSION}`, schema)}`;
+  throw fault(schema.at, text);
+}
+
+/** CF-11: a file that names its secrets by reference may be read by everybody. */
+function warnOfOpenFiles(
+  files: Sources["files"],
+  withSecrets: ReadonlySet<string>,
+  options: LoadOptions,
+): void {
+  for (const { path, mode } of files) {
+    if (!withSecrets.has(path) || !isShared(mode)) continue;
+    const shown = mode.toString(8).padStart(4, "0");
+    options.warn({
+      position: { file: path, line: 1, column: 1 },
+      key: "",
+      text: `this file holds a secret and others can read it (mode ${shown}): chmod 600`,
+    });
+  }
+}
+
+/** Faults in the order of their places, at most so many. */
+class ProblemList {
+  readonly #all: ConfigProblem[] = [];
+
+  get first(): ConfigProblem | undefined {
+    return this.#all[0];
+  }
+
+  add(problem: ConfigProblem): void {
+    this.#all.push(problem);
+    if (this.#all.length < MAX_PROBLEMS) return;
+    this.#all.push({ ...problem, key: "", text: `stopped after ${MAX_PROBLEMS} faults` });
+    throw this.error();
+  }
+
+  error(): ConfigProblemsError {
+    const order = (a: ConfigProblem, b: ConfigProblem) =>
+      a.position.file === b.position.file
+        ? a.position.line - b.position.line || a.position.column - b.position.column
+        : 0;
+    const [first, ...rest] = this.#all.toSorted(order);
+    if (first === undefined) throw new TypeError("no fault to tell");
+    return new ConfigProblemsError([first, ...rest]);
+  }
+}
+
+/** For places that are only looked up. */
+const SILENT: ReadContext = {
+  env: {},
+  files: systemFiles,
+  fail: () => undefined,
+  deny: () => undefined,
+  warn: () => undefined,
+  holdsSecret: () => undefined,
+};
+
+/** Bytes stay as they are: typed arrays cannot be frozen. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,39 @@
+import { MAX_HUBS, MAX_NAME_CHARS, MAX_USERS_PER_HUB } from "../base/limits.ts";
+
+const HUB_NAME = /^[A-Za-z0-9 ()\-_#%&.]+$/;
+const USER_NAME = /^[A-Za-z0-9 ()\-_#%&.@]+$/;
+/** Names under which the server's own sessions appear (hub.md 9.1). */
+const RESERVED = /^(?:link|cascade|securenat|localbridge|local bridge|administrator)$|^l3sw_/i;
+
+function refuse(rule: RegExp, letters: string): (name: string) => string | undefined {
+  return (name) => {
+    if (name.length > MAX_NAME_CHARS) return `a name has at most ${MAX_NAME_CHARS} characters`;
+    return rule.test(name) ? undefined : `a name consists of ${letters}`;
+  };
+}
+
+const refuseHubName = refuse(HUB_NAME, "letters, digits, spaces and ( ) - _ # % & .");
+const refuseUserName = refuse(USER_NAME, "letters, digits, spaces and ( ) - _ # % & . @");
+
+/** hub.md 2.1. */
+export const HUB_NAMES = { noun: "hub", max: MAX_HUBS, refuse: refuseHubName } as const;
+
+/** hub.md 9.1; `*` stands for whom a RADIUS or NT server accepts (hub.md 9.4). */
+export const USER_NAMES = {
+  noun: "user",
+  max: MAX_USERS_PER_HUB,
+  refuse: (name: string) => {
+    if (name === "*")
+      return 'the user "*" needs RADIUS or NT, which this version does not have yet';
+    return RESERVED.test(name) ? "this name is reserved" : refuseUserName(name);
+  },
+} as const;
+
+export const GROUP_NAMES = {
+  noun: "group",
+  max: MAX_USERS_PER_HUB,
+  refuse: (name: string) => (RESERVED.test(name) ? "this name is reserved" : refuseUserName(name)),
+} as const;
+
+export const ACCOUNT_NAMES = { noun: "account", max: 4096, refuse: refuseHubName } as const;
+export const NIC_NAMES = { noun: "NIC", max: 256, refuse: refuseHubName } as const;

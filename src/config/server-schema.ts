@@ -1,0 +1,148 @@
+import {
+  FIRST_REQUEST_MS,
+  LOCKOUT_ENFORCE_MS,
+  LOCKOUT_MAX_MS,
+  LOCKOUT_PENALTY_MS,
+  LOGIN_MS,
+  MAX_NAME_CHARS,
+  MAX_PENDING,
+  MAX_PENDING_PER_SOURCE,
+  MAX_SESSIONS,
+  TLS_HANDSHAKE_MS,
+} from "../base/limits.ts";
+import { LOG_LEVELS } from "../observe/log.ts";
+import { hub } from "./hub-schema.ts";
+import { listen } from "./listen-shape.ts";
+import { HUB_NAMES } from "./name-rules.ts";
+import {
+  bool,
+  choice,
+  duration,
+  existingFile,
+  integer,
+  net,
+  path,
+  privateKeyFile,
+  text,
+} from "./scalar-shapes.ts";
+import {
+  DEFAULT_HUB,
+  type HubConfig,
+  type ListenAddress,
+  type ServerConfig,
+  TLS_VERSIONS,
+} from "./server-config.ts";
+import { list, named, optional, refine, section, setting, type Shape, table } from "./shape.ts";
+
+/** The version of the keys that `schema` may name (CF-20). */
+export const SCHEMA_VERSION = 1;
+
+/** Consumed by the loader before the rest is read; here so that they are known keys. */
+export const fileKeys = {
+  schema: optional(integer(1, SCHEMA_VERSION)),
+  include: setting(list(text(4096)), []),
+};
+
+/** `log.*` of servers and clients. */
+export const log = table({
+  format: setting(choice("text", "json"), "text"),
+  level: setting(choice(...LOG_LEVELS), "info"),
+});
+
+const DEFAULT_LISTEN: readonly ListenAddress[] = [443, 992, 5555].map((port) => ({
+  address: undefined,
+  port,
+  enable: true,
+}));
+
+const tls = refine(
+  table({
+    cert: optional(existingFile),
+    key: optional(privateKeyFile),
+    min: setting(choice(...TLS_VERSIONS), "1.2"),
+    max: setting(choice(...TLS_VERSIONS), "1.3"),
+    ciphers: optional(text(4096)),
+  }),
+  (value, node, place) => {
+    if ((value.cert === undefined) !== (value.key === undefined)) {
+      return place.fail(node, '"cert" and "key" go together: name both or none');
+    }
+    if (value.min > value.max) return place.fail(node, `above "max" (${value.max})`, "min");
+    return value;
+  },
+);
+
+const server = table({
+  name: optional(text(MAX_NAME_CHARS)),
+  listen: setting(listen, DEFAULT_LISTEN),
+  state_dir: optional(path),
+  max_sessions: setting(integer(0, MAX_SESSIONS), 0),
+  reveal_hubs: setting(bool, false),
+  hashed_login: setting(bool, true),
+  watch: setting(bool, false),
+});
+
+const penalty = duration("100ms", "1h");
+const lockout = table({
+  enable: setting(bool, true),
+  penalty: setting(penalty, LOCKOUT_PENALTY_MS),
+  enforce_at: setting(duration("100ms", "1d"), LOCKOUT_ENFORCE_MS),
+  max: setting(duration("100ms", "1d"), LOCKOUT_MAX_MS),
+  exempt: setting(list(net), []),
+});
+
+const deadline = duration("100ms", "10m");
+const limits = table({
+  connections_per_source: setting(integer(1, 65_535), MAX_PENDING_PER_SOURCE),
+  connections: setting(integer(1, 65_535), MAX_PENDING.all),
+  tls_handshake: setting(deadline, TLS_HANDSHAKE_MS),
+  first_request: setting(deadline, FIRST_REQUEST_MS),
+  login: setting(deadline, LOGIN_MS),
+});
+
+/** All keys of config.toml (config-proposal.md 7.1 to 7.3) whose subject exists. */
+export function serverSchema(hostName: string): Shape<ServerConfig> {
+  return refine(
+    table({
+      ...fileKeys,
+      server: section(server),
+      tls: section(tls),
+      log: section(log),
+      lockout: section(lockout),
+      limits: section(limits),
+      hub: setting(named(hub, HUB_NAMES), []),
+    }),
+    (value): ServerConfig => ({
+      server: {
+        name: value.server.name ?? hostName,
+        listen: value.server.listen,
+        stateDir: value.server.state_dir,
+        maxSessions: value.server.max_sessions,
+        revealHubs: value.server.reveal_hubs,
+        hashedLogin: value.server.hashed_login,
+        watch: value.server.watch,
+      },
+      tls: value.tls,
+      log: value.log,
+      lockout: {
+        enable: value.lockout.enable,
+        penaltyMs: value.lockout.penalty,
+        enforceAtMs: value.lockout.enforce_at,
+        maxMs: value.lockout.max,
+        exempt: value.lockout.exempt,
+      },
+      limits: {
+        connectionsPerSource: value.limits.connections_per_source,
+        connections: value.limits.connections,
+        tlsHandshakeMs: value.limits.tls_handshake,
+        firstRequestMs: value.limits.first_request,
+        loginMs: value.limits.login,
+      },
+      hubs: value.hub.length === 0 ? [DEFAULT_HUB] : value.hub.map(toHub),
+    }),
+  );
+}
+
+function toHub(entry: { name: string; value: Omit<HubConfig, "name"> }): HubConfig {
+  return { name: entry.name, ...entry.value };
+}
