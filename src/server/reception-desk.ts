@@ -1,0 +1,179 @@
+import { barAccount } from "../auth/authenticator.ts";
+import type { Lockout } from "../auth/lockout.ts";
+import type { Clock } from "../base/clock.ts";
+import { WIRE_ERROR } from "../base/errors.ts";
+import { sourceKey } from "../base/ip.ts";
+import { MAX_CONNECTIONS_PER_SESSION, MAX_SESSIONS, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { ServerSettings } from "../config/server-config.ts";
+import type { Log } from "../observe/log.ts";
+import type { Heartbeat } from "../session/heartbeat.ts";
+import type { LoginRequest } from "../session/login.ts";
+import { Session } from "../session/session.ts";
+import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
+import type { Link } from "../transport/tls-link.ts";
+import { authenticateRequest, sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
+
+export interface DeskDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly lockout: Lockout;
+  readonly heartbeat: Heartbeat;
+  /** By lower-case name. */
+  readonly hubs: ReadonlyMap<string, HubHost>;
+  settings(): ServerSettings;
+}
+
+/** Judges logins in the order of hub.md 5.1 and opens sessions; knows them by their secret keys. */
+export class ReceptionDesk {
+  readonly #deps: DeskDeps;
+  readonly #byKey = new Map<string, OpenSession>();
+  #connectionCounter = 0;
+
+  constructor(deps: DeskDeps) {
+    this.#deps = deps;
+  }
+
+  get sessionCount(): number {
+    return this.#byKey.size;
+  }
+
+  /** A session, plugged into its hub, or an error number of protocol.md 8. */
+  login(request: LoginRequest, challenge: Uint8Array, link: Link): Session | number {
+    const verdict = this.#judge(request, challenge, link);
+    if (typeof verdict !== "number") return verdict;
+    if (verdict === WIRE_ERROR.AUTH_FAILED) this.#deps.lockout.fail(sourceKey(link.remoteAddress));
+    this.#deps.log.warn("login_failed", `Login of ${request.user} to hub ${request.hub} refused`, {
+      user: request.user,
+      hub: request.hub,
+      address: link.remoteAddress,
+      error: verdict,
+      client: request.clientProduct,
+    });
+    return verdict;
+  }
+
+  #judge(request: LoginRequest, challenge: Uint8Array, link: Link): Session | number {
+    const { clock, hubs, settings } = this.#deps;
+    const { revealHubs, hashedLogin } = settings();
+    if (request.proof.kind === "unsupported") return WIRE_ERROR.AUTHTYPE_NOT_SUPPORTED;
+    const host = hubs.get(request.hub.toLowerCase());
+    if (revealHubs && host === undefined) return WIRE_ERROR.HUB_NOT_FOUND;
+    if (revealHubs && !host!.config.online) return WIRE_ERROR.HUB_STOPPING;
+    const account = authenticateRequest(host?.accounts, request, challenge, hashedLogin);
+    if (host === undefined || account === undefined) return WIRE_ERROR.AUTH_FAILED;
+    if (!host.config.online) return WIRE_ERROR.HUB_STOPPING;
+    const barred = barAccount(account, clock.wall());
+    if (barred !== undefined) return barred;
+    if (request.wantsMonitor) return WIRE_ERROR.MONITOR_MODE_DENIED;
+    const { policy } = account;
+    if (request.wantsBridge && policy.no_bridge && policy.no_routing) {
+      return WIRE_ERROR.BRIDGE_MODE_DENIED;
+    }
+    if (
+      policy.multi_logins > 0 &&
+      host.countLogins(account.name, request.installation) >= policy.multi_logins
+    ) {
+      return WIRE_ERROR.TOO_MANY_USER_SESSION;
+    }
+    return host.checkRoom() ?? this.#checkRoom() ?? this.#open(host, account.name, request, link);
+  }
+
+  #checkRoom(): number | undefined {
+    const { maxSessions } = this.#deps.settings();
+    const most = maxSessions > 0 ? Math.min(maxSessions, MAX_SESSIONS) : MAX_SESSIONS;
+    return this.#byKey.size >= most ? WIRE_ERROR.HUB_IS_BUSY : undefined;
+  }
+
+  #open(host: HubHost, user: string, request: LoginRequest, link: Link): Session {
+    const { clock, random } = this.#deps;
+    const mode = request.wantsBridge ? "bridge" : "client";
+    const isLocal = link.remoteAddress === link.localAddress;
+    const account = host.accounts.get(user.toLowerCase())!;
+    const policy = sessionPolicy(account.policy, mode, isLocal);
+    const welcome: Welcome = {
+      sessionName: host.nextSessionName(user),
+      connectionName: `CID-${++this.#connectionCounter}`,
+      sessionKey: random.bytes(SESSION_KEY_BYTES),
+      maxConnections: clamp(
+        Math.min(request.connections, policy.max_connection),
+        1,
+        MAX_CONNECTIONS_PER_SESSION,
+      ),
+      timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
+      policy,
+      message: host.config.message,
+    };
+    const session = new Session(welcome, this.#deps);
+    const port = host.hub.attach(session, { kind: mode, user, policy });
+    const open: OpenSession = {
+      session,
+      port,
+      user,
+      mode,
+      isLocal,
+      request,
+      address: link.remoteAddress,
+      since: clock.wall(),
+    };
+    host.add(open);
+    this.#byKey.set(keyText(welcome.sessionKey), open);
+    session.onClosed = (reason) => this.#closed(host, open, reason.code);
+    this.#deps.log.info("login", `${user} logged in to hub ${host.config.name}`, {
+      user,
+      hub: host.config.name,
+      session: session.name,
+      address: link.remoteAddress,
+      mode,
+      client: request.clientProduct,
+      host: request.hostName,
+      cipher: link.cipher,
+    });
+    return session;
+  }
+
+  #closed(host: HubHost, open: OpenSession, reason: string): void {
+    const { session, user } = open;
+    this.#byKey.delete(keyText(session.welcome.sessionKey));
+    host.remove(open);
+    this.#deps.log.info("logout", `${user} left hub ${host.config.name}`, {
+      user,
+      hub: host.config.name,
+      session: session.name,
+      address: open.address,
+      reason,
+      seconds: Math.round((this.#deps.clock.now() - session.startedAt) / 1000),
+      in_bytes: session.stats.inBytes,
+      out_bytes: session.stats.outBytes,
+    });
+  }
+
+  /** The session of this key with room for one more connection, or an error number. */
+  join(sessionKey: Uint8Array, link: Link): Session | number {
+    const open = this.#byKey.get(keyText(sessionKey));
+    if (open === undefined) return WIRE_ERROR.SESSION_TIMEOUT;
+    const { session } = open;
+    // One more than granted: a connection that is being replaced overlaps with its successor (protocol.md 12.1).
+    if (session.connections.length > session.welcome.maxConnections) {
+      return WIRE_ERROR.TOO_MANY_CONNECTION;
+    }
+    if (link.remoteAddress !== open.address) {
+      this.#deps.log.warn("connection_moved", `${session.name} goes on from another address`, {
+        session: session.name,
+        address: link.remoteAddress,
+        before: open.address,
+      });
+    }
+    return session;
+  }
+}
+
+/** Keys are looked up by a hash map, whose time tells nothing about the key's bytes one by one. */
+function keyText(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
+}

@@ -1,0 +1,274 @@
+import { Lockout } from "../auth/lockout.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import { ExitError, EXIT, messageOf } from "../base/errors.ts";
+import { sourceKey } from "../base/ip.ts";
+import type { Random } from "../base/random.ts";
+import type { HubConfig, ServerConfig } from "../config/server-config.ts";
+import type { Log } from "../observe/log.ts";
+import { Conversation, type Reception } from "../session/accept.ts";
+import { Heartbeat } from "../session/heartbeat.ts";
+import type { LinkOpening, TlsLink } from "../transport/tls-link.ts";
+import { Admission } from "./admission.ts";
+import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
+import { HubHost } from "./hub-host.ts";
+import { Listeners } from "./listeners.ts";
+import { ReceptionDesk } from "./reception-desk.ts";
+import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
+
+/** Sessions of expired users end within this time (config-proposal.md 5), in milliseconds. */
+const EXPIRY_CHECK_MS = 5_000;
+
+export interface ServerOptions {
+  readonly config: ServerConfig;
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Hash of the password that was generated for a user without a configured way of login. */
+  readonly generatedHash: (hub: string, user: string) => Uint8Array;
+}
+
+/**
+ * Starts a server: certificate, hubs, listeners.
+ * @throws ExitError 73 when none of the ports can be bound; ConfigError for a bad certificate.
+ */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const server = new Server(options);
+  await server.start();
+  return server;
+}
+
+/** A running server. It owns listeners, conversations, hubs and all below; `stop` leaves nothing of it. */
+export class Server implements Reception, LinkOpening {
+  readonly startedAt: number;
+  readonly hubs = new Map<string, HubHost>();
+  /** How connections ended that never got to a session, by reason. */
+  readonly outcomes = new Map<string, number>();
+  readonly #options: ServerOptions;
+  #config: ServerConfig;
+  readonly #heartbeat: Heartbeat;
+  readonly #admission: Admission;
+  readonly #lockout: Lockout;
+  readonly #desk: ReceptionDesk;
+  readonly #conversations = new Map<TlsLink, Conversation>();
+  #listeners: Listeners | undefined;
+  #unwatch: () => void = () => {};
+  #expiry: Timer | undefined;
+  #stopping = false;
+
+  constructor(options: ServerOptions) {
+    const { clock, random, log, config } = options;
+    this.#options = options;
+    this.#config = config;
+    this.startedAt = clock.wall();
+    this.#heartbeat = new Heartbeat(clock);
+    this.#admission = new Admission(config.limits, random);
+    this.#lockout = new Lockout(config.lockout, clock);
+    this.#desk = new ReceptionDesk({
+      clock,
+      random,
+      log,
+      lockout: this.#lockout,
+      heartbeat: this.#heartbeat,
+      hubs: this.hubs,
+      settings: () => this.#config.server,
+    });
+  }
+
+  async start(): Promise<void> {
+    const { clock, log } = this.#options;
+    for (const hub of this.#config.hubs) this.#openHub(hub);
+    const tls = await this.#loadCertificate(this.#config);
+    this.#listeners = new Listeners(tls, { clock, log, opening: this });
+    this.#listeners.reconfigure(this.#config.server.listen);
+    const states = this.#listeners.states;
+    if (states.length > 0 && states.every(({ status }) => status === "failed")) {
+      const tried = states.map(({ port, problem }) => `${port} (${problem})`).join(", ");
+      await this.stop();
+      throw new ExitError(EXIT.cannotCreate, `Cannot listen on any port: ${tried}`);
+    }
+    this.#watchCertificate();
+    this.#scheduleExpiry();
+  }
+
+  snapshot(): ServerSnapshot {
+    return takeSnapshot({
+      startedAt: this.startedAt,
+      clock: this.#options.clock,
+      listeners: this.#listeners?.states ?? [],
+      hubs: [...this.hubs.values()],
+      pending: this.#admission.pending,
+      outcomes: this.outcomes,
+    });
+  }
+
+  /**
+   * Applies another configuration; what did not change goes on undisturbed. A certificate that can't be
+   * loaded stops the reload before anything has changed.
+   * @returns one line for each thing that changed
+   */
+  async reload(next: ServerConfig): Promise<string[]> {
+    const before = this.#config;
+    const tlsChanged = JSON.stringify(before.tls) !== JSON.stringify(next.tls);
+    const tls = tlsChanged ? await this.#loadCertificate(next) : undefined;
+    const changes: string[] = [];
+    this.#config = next;
+    this.#admission.reconfigure(next.limits);
+    this.#lockout.reconfigure(next.lockout);
+    this.#reloadHubs(before, next, changes);
+    if (tls !== undefined) {
+      this.#listeners?.rotate(tls);
+      this.#watchCertificate();
+      changes.push("tls");
+    }
+    if (JSON.stringify(before.server.listen) !== JSON.stringify(next.server.listen)) {
+      this.#listeners?.reconfigure(next.server.listen);
+      changes.push("server.listen");
+    }
+    this.#scheduleExpiry();
+    for (const change of changes) {
+      this.#options.log.info("config_changed", `Changed: ${change}`, { path: change });
+    }
+    return changes;
+  }
+
+  /** Ends every session in order and releases ports, timers and watchers. May be called twice. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#unwatch();
+    this.#expiry?.cancel();
+    this.#listeners?.close();
+    for (const conversation of [...this.#conversations.values()]) conversation.end();
+    for (const host of this.hubs.values()) host.closeSessions({ code: "server_stopping" });
+    for (const host of this.hubs.values()) host.close();
+    this.hubs.clear();
+  }
+
+  // Links, from accept to the end of their conversation.
+
+  opened(link: TlsLink): void {
+    const { clock, random, log } = this.#options;
+    const refusal = this.#lockout.isLocked(sourceKey(link.remoteAddress))
+      ? "locked_out"
+      : this.#admission.enter(link.remoteAddress);
+    if (refusal !== undefined || this.#stopping) {
+      this.#count(refusal ?? "server_stopping");
+      return link.abort(refusal ?? "server_stopping");
+    }
+    const conversation = new Conversation(link, this, {
+      clock,
+      random,
+      limits: this.#config.limits,
+    });
+    this.#conversations.set(link, conversation);
+    log.debug("accepted", `Connection from ${link.remoteAddress}`, {
+      address: link.remoteAddress,
+      port: link.remotePort,
+    });
+  }
+
+  secured(link: TlsLink): void {
+    this.#conversations.get(link)?.secured();
+  }
+
+  settled(conversation: Conversation, outcome: string): void {
+    const link = conversation.link as TlsLink;
+    if (!this.#conversations.delete(link)) return;
+    this.#admission.leave(link.remoteAddress);
+    this.#count(outcome);
+    this.#options.log.debug("settled", `Connection from ${link.remoteAddress}: ${outcome}`, {
+      address: link.remoteAddress,
+      port: link.remotePort,
+      outcome,
+    });
+  }
+
+  #count(outcome: string): void {
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  // What a conversation asks.
+
+  async login(...args: Parameters<ReceptionDesk["login"]>) {
+    return this.#desk.login(...args);
+  }
+
+  join(...args: Parameters<ReceptionDesk["join"]>) {
+    return this.#desk.join(...args);
+  }
+
+  listHubs(): string[] {
+    return [...this.hubs.values()].filter((h) => h.config.announce).map((h) => h.config.name);
+  }
+
+  // Parts.
+
+  #openHub(config: HubConfig): void {
+    const { clock, log, generatedHash } = this.#options;
+    this.hubs.set(config.name.toLowerCase(), new HubHost(config, generatedHash, { clock, log }));
+    log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
+      hub: config.name,
+      users: config.users.length,
+    });
+  }
+
+  #reloadHubs(before: ServerConfig, next: ServerConfig, changes: string[]): void {
+    const gone = new Set(this.hubs.keys());
+    for (const config of next.hubs) {
+      const key = config.name.toLowerCase();
+      gone.delete(key);
+      const host = this.hubs.get(key);
+      const was = before.hubs.find((hub) => hub.name.toLowerCase() === key);
+      if (host === undefined) {
+        this.#openHub(config);
+      } else if (JSON.stringify(was) !== JSON.stringify(config)) {
+        host.reconfigure(config, this.#options.generatedHash);
+      } else continue;
+      changes.push(`hub.${config.name}`);
+    }
+    for (const key of gone) {
+      const host = this.hubs.get(key)!;
+      this.hubs.delete(key);
+      host.close();
+      changes.push(`hub.${host.config.name} (removed)`);
+    }
+  }
+
+  #loadCertificate(config: ServerConfig) {
+    const { stateDir, clock, log } = this.#options;
+    return loadCertificate(config.tls, stateDir, config.server.name, { clock, log });
+  }
+
+  /** A renewed certificate is served from then on; one that is broken leaves the old one in use. */
+  #watchCertificate(): void {
+    const { stateDir, clock, log } = this.#options;
+    this.#unwatch();
+    const paths = certificatePaths(this.#config.tls, stateDir);
+    this.#unwatch = watchFiles([paths.cert, paths.key], clock, () => {
+      this.#loadCertificate(this.#config).then(
+        (tls) => {
+          if (this.#stopping) return;
+          this.#listeners?.rotate(tls);
+          log.info("certificate_changed", "Serving the renewed certificate", { path: paths.cert });
+        },
+        (error: unknown) =>
+          log.error("certificate_bad", `The old certificate stays: ${messageOf(error)}`),
+      );
+    });
+  }
+
+  /** Looks only while some account has a date to run out at: an idle server sleeps. */
+  #scheduleExpiry(): void {
+    this.#expiry?.cancel();
+    this.#expiry = undefined;
+    const dated = this.#config.hubs.some(({ users }) =>
+      users.some((user) => user.expires !== undefined),
+    );
+    if (!dated) return;
+    this.#expiry = this.#options.clock.every(EXPIRY_CHECK_MS, () => {
+      const wall = this.#options.clock.wall();
+      for (const host of this.hubs.values()) host.expire(wall);
+    });
+  }
+}

@@ -1,0 +1,122 @@
+import type { Clock } from "../base/clock.ts";
+import { formatMac } from "../base/mac.ts";
+import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
+import type { CounterRecord } from "../hub/port-counters.ts";
+import type { HubHost, OpenSession } from "./hub-host.ts";
+import type { ListenerState } from "./listeners.ts";
+
+/** State of a server as plain JSON: what `vpn status --json` prints. Times are ISO 8601, ages seconds. */
+export interface ServerSnapshot {
+  readonly version: string;
+  readonly commit: string;
+  readonly buildDate: string;
+  readonly pid: number;
+  readonly started: string;
+  readonly uptimeSeconds: number;
+  readonly residentBytes: number;
+  readonly listeners: readonly ListenerState[];
+  readonly hubs: readonly HubSnapshot[];
+  readonly connections: {
+    /** Accepted, not logged in yet. */
+    readonly pending: number;
+    /** How connections ended that did not become part of a session, and `data` for those that did. */
+    readonly outcomes: Readonly<Record<string, number>>;
+  };
+}
+
+export interface HubSnapshot {
+  readonly name: string;
+  readonly online: boolean;
+  readonly users: number;
+  readonly logins: number;
+  readonly sessions: readonly SessionSnapshot[];
+  readonly macTable: readonly MacSnapshot[];
+  readonly traffic: CounterRecord;
+}
+
+export interface SessionSnapshot {
+  readonly name: string;
+  readonly user: string;
+  readonly mode: string;
+  readonly address: string;
+  readonly client: string;
+  readonly clientVersion: number;
+  readonly clientBuild: number;
+  readonly host: string;
+  readonly os: string;
+  readonly since: string;
+  readonly connections: number;
+  readonly maxConnections: number;
+  readonly cipher: string;
+  readonly timeoutSeconds: number;
+  readonly traffic: CounterRecord;
+}
+
+export interface MacSnapshot {
+  readonly mac: string;
+  readonly vlan: number;
+  readonly session: string;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+}
+
+export function takeSnapshot(of: {
+  startedAt: number;
+  clock: Clock;
+  listeners: readonly ListenerState[];
+  hubs: readonly HubHost[];
+  pending: number;
+  outcomes: ReadonlyMap<string, number>;
+}): ServerSnapshot {
+  return {
+    version: VERSION,
+    commit: COMMIT,
+    buildDate: BUILD_DATE,
+    pid: process.pid,
+    started: new Date(of.startedAt).toISOString(),
+    uptimeSeconds: Math.round((of.clock.wall() - of.startedAt) / 1000),
+    residentBytes: process.memoryUsage.rss(),
+    listeners: of.listeners,
+    hubs: of.hubs.map((host) => hubSnapshot(host, of.clock.now())),
+    connections: { pending: of.pending, outcomes: Object.fromEntries(of.outcomes) },
+  };
+}
+
+function hubSnapshot(host: HubHost, now: number): HubSnapshot {
+  return {
+    name: host.config.name,
+    online: host.config.online,
+    users: host.accounts.size,
+    logins: host.logins,
+    sessions: [...host.sessions.values()].map(sessionSnapshot),
+    macTable: host.hub.macTable().map(({ mac, vlanId, port, created, updated }) => ({
+      mac: formatMac(mac),
+      vlan: vlanId,
+      session: port.name,
+      ageSeconds: Math.round((now - created) / 1000),
+      idleSeconds: Math.round((now - updated) / 1000),
+    })),
+    traffic: host.hub.totals(),
+  };
+}
+
+function sessionSnapshot({ session, port, user, mode, address, request, since }: OpenSession) {
+  const { connections, welcome } = session;
+  return {
+    name: session.name,
+    user,
+    mode,
+    address,
+    client: request.clientProduct,
+    clientVersion: request.clientVersion,
+    clientBuild: request.clientBuild,
+    host: request.hostName,
+    os: request.osName,
+    since: new Date(since).toISOString(),
+    connections: connections.length,
+    maxConnections: welcome.maxConnections,
+    cipher: connections[0]?.link.cipher ?? "",
+    timeoutSeconds: welcome.timeoutMs / 1000,
+    traffic: port.counters.record(),
+  };
+}

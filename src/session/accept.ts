@@ -1,0 +1,300 @@
+import type { Clock, Timer } from "../base/clock.ts";
+import { ProtocolError, WIRE_ERROR } from "../base/errors.ts";
+import {
+  MAX_BODY_BEFORE_LOGIN,
+  MAX_NOOPS_BEFORE_LOGIN,
+  MAX_PACK_ELEMENTS_BEFORE_LOGIN,
+  MAX_REQUESTS_BEFORE_LOGIN,
+  MAX_SIGNATURE_BYTES,
+  NOOP_EXTENSION_MS,
+} from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import { HttpReader, type HttpHead, type HttpMessage } from "../transport/http-message.ts";
+import type { Link, LinkHandler } from "../transport/tls-link.ts";
+import { Pack } from "../wire/pack.ts";
+import { Batch } from "./batch.ts";
+import {
+  CHALLENGE_BYTES,
+  checkSignature,
+  DETECTION_TAG,
+  encodeHello,
+  isPackRequest,
+  packReply,
+  pageReply,
+  SERVER_PRODUCT,
+  SIGNATURE_PATH,
+  WIRE_BUILD,
+  WIRE_VERSION,
+} from "./handshake.ts";
+import { parseLogin, type LoginRequest } from "./login.ts";
+import type { Session } from "./session.ts";
+import { encodeWelcome } from "./welcome.ts";
+
+// What a server hears on a connection before its data phase (protocol.md 2.4, 3, 5). Stages:
+//
+//   greeting   GET / (detection), other pages, until the signature: answered with the hello
+//   method     one PACK: login, additional_connect, enum_hub; then the stream begins or the connection ends
+
+/** Whom the conversation asks; the server behind it knows hubs and users. */
+export interface Reception {
+  /** Judges a login and opens its session, or answers an error number of protocol.md 8. */
+  login(request: LoginRequest, challenge: Uint8Array, link: Link): Promise<Session | number>;
+  /** The session that an additional connection may join, or an error number. */
+  join(sessionKey: Uint8Array, link: Link): Session | number;
+  /** Hubs that strangers may know of. */
+  listHubs(): readonly string[];
+  /** The conversation is over: in the data phase, or for this reason. */
+  settled(conversation: Conversation, outcome: string): void;
+}
+
+export interface ConversationLimits {
+  readonly tlsHandshakeMs: number;
+  readonly firstRequestMs: number;
+  readonly loginMs: number;
+}
+
+/** One connection from accept to the start of its stream, held to its deadlines from the first moment. */
+export class Conversation implements LinkHandler {
+  readonly link: Link;
+  readonly acceptedAt: number;
+  readonly #deps: { clock: Clock; random: Random; limits: ConversationLimits };
+  readonly #reception: Reception;
+  readonly #reader = new HttpReader(bodyLimit);
+  readonly #out: Batch;
+  #deadline: Timer;
+  #loginAllowedMs: number;
+  #challenge: Uint8Array | undefined;
+  #requests = 0;
+  #noops = 0;
+  /** True while an answer is being found elsewhere: later requests wait their turn. */
+  #busy = false;
+  #over = false;
+
+  constructor(
+    link: Link,
+    reception: Reception,
+    deps: { clock: Clock; random: Random; limits: ConversationLimits },
+  ) {
+    this.link = link;
+    this.#reception = reception;
+    this.#deps = deps;
+    this.#out = new Batch(link);
+    this.acceptedAt = deps.clock.now();
+    this.#loginAllowedMs = deps.limits.loginMs;
+    this.#deadline = deps.clock.after(deps.limits.tlsHandshakeMs, () => this.#fail("tls_timeout"));
+    link.handler = this;
+  }
+
+  /** TLS is up: the first request is awaited now. */
+  secured(): void {
+    this.#waitUntil(this.#deps.limits.firstRequestMs, "request_timeout");
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#over) return;
+    try {
+      this.#reader.push(chunk);
+      this.#proceed();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(error.code);
+    }
+  }
+
+  drain(): void {
+    this.#out.drained();
+  }
+
+  closed(reason: string): void {
+    this.#settle(reason);
+  }
+
+  /** Ends the conversation from outside: the server stops. */
+  end(): void {
+    if (this.#over) return;
+    this.#settle("server_stopping");
+    this.link.closeInOrder();
+  }
+
+  #proceed(): void {
+    while (!this.#busy && !this.#over) {
+      const message = this.#reader.next();
+      if (message === undefined) return;
+      if (this.#requests === 0) this.#waitUntil(this.#loginAllowedMs, "login_timeout");
+      if (++this.#requests > MAX_REQUESTS_BEFORE_LOGIN + this.#noops) {
+        throw new ProtocolError("too_many_requests", "too many requests");
+      }
+      if (this.#challenge === undefined) this.#greet(message);
+      else this.#answerMethod(message);
+    }
+  }
+
+  // Greeting.
+
+  #greet({ head, body }: HttpMessage): void {
+    const refusal = refuseHead(head);
+    if (refusal !== undefined) return this.#page(refusal.status, refusal.text, true);
+    const method = head.first.toUpperCase();
+    const path = head.second.toLowerCase();
+    if (method === "POST" && path === SIGNATURE_PATH) return this.#signature(body);
+    if (isPackRequest(head)) throw new ProtocolError("no_signature", "a PACK before the signature");
+    if (method === "GET" && path === "/") {
+      return this.#page("403 Forbidden", `This is a VPN server. ${DETECTION_TAG}`, false);
+    }
+    this.#page("404 Not Found", "There is nothing here.", false);
+  }
+
+  #signature(body: Uint8Array): void {
+    const verdict = checkSignature(body);
+    if (verdict !== "good") return this.#page("403 Forbidden", "This is no VPN client.", true);
+    this.#challenge = this.#deps.random.bytes(CHALLENGE_BYTES);
+    this.#reply(
+      encodeHello({
+        product: SERVER_PRODUCT,
+        version: WIRE_VERSION,
+        build: WIRE_BUILD,
+        random: this.#challenge,
+      }),
+    );
+  }
+
+  // Method.
+
+  #answerMethod({ head, body }: HttpMessage): void {
+    if (!isPackRequest(head)) return this.#refuse(WIRE_ERROR.DISCONNECTED, "no_pack");
+    const pack = Pack.parse(body, { maxElements: MAX_PACK_ELEMENTS_BEFORE_LOGIN });
+    if (pack.has("noop")) return this.#noop(pack);
+    switch (pack.str("method")) {
+      case "login":
+        return this.#login(pack);
+      case "additional_connect":
+        return this.#join(pack);
+      case "enum_hub":
+        return this.#enumHub();
+      default:
+        return this.#refuse(WIRE_ERROR.PROTOCOL_ERROR, "unsupported_method");
+    }
+  }
+
+  #login(pack: Pack): void {
+    const request = parseLogin(pack);
+    if (request === undefined) return this.#refuse(WIRE_ERROR.PROTOCOL_ERROR, "login_form");
+    const challenge = this.#challenge!;
+    this.#busy = true;
+    this.#reception.login(request, challenge, this.link).then(
+      (verdict) => {
+        this.#busy = false;
+        if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
+        if (this.#over) return verdict.close({ code: "client_gone" });
+        this.#begin(verdict, encodeWelcome(verdict.welcome));
+      },
+      () => this.#fail("internal_error"),
+    );
+  }
+
+  #join(pack: Pack): void {
+    const verdict = this.#reception.join(pack.data("session_key") ?? new Uint8Array(0), this.link);
+    if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
+    this.#begin(verdict, new Pack().setInt("error", WIRE_ERROR.NONE).setInt("direction", 0));
+  }
+
+  #enumHub(): void {
+    const names = this.#reception.listHubs();
+    const pack = new Pack().setInt("NumHub", names.length);
+    if (names.length > 0) pack.setStr("HubName", ...names);
+    this.#reply(pack);
+    this.#leave("enum_hub");
+  }
+
+  #noop(pack: Pack): void {
+    if (++this.#noops > MAX_NOOPS_BEFORE_LOGIN) {
+      throw new ProtocolError("too_many_requests", "too many NOOPs");
+    }
+    this.#loginAllowedMs += NOOP_EXTENSION_MS;
+    this.#waitUntil(this.#loginAllowedMs, "login_timeout");
+    if (pack.int("noop") === 1) this.#reply(new Pack().setInt("error", 0).setInt("noop", 2));
+  }
+
+  // Ends.
+
+  /** The stream begins with the very next byte, of which some may have come already. */
+  #begin(session: Session, reply: Pack): void {
+    this.#reply(reply);
+    const waiting = this.#out.isBlocked;
+    this.#settle("data");
+    if (waiting) return this.link.abort("no_progress");
+    session.join(this.link, this.#reader.takeRest());
+  }
+
+  #refuse(error: number, outcome: string): void {
+    if (this.#over) return;
+    this.#reply(new Pack().setInt("error", error).setBool("no_save_password", false));
+    this.#leave(outcome);
+  }
+
+  #page(status: string, text: string, leave: boolean): void {
+    this.#out.send(pageReply(status, text, this.#deps.clock.wall()));
+    if (leave) this.#leave("not_vpn");
+  }
+
+  #reply(pack: Pack): void {
+    const { random, clock } = this.#deps;
+    this.#out.send(packReply(pack, { random, wall: clock.wall() }));
+  }
+
+  /** A challenge is good for one try, so after an answer there is nothing left to say. */
+  #leave(outcome: string): void {
+    this.#settle(outcome);
+    this.link.closeInOrder();
+  }
+
+  #fail(reason: string): void {
+    if (this.#over) return;
+    this.#settle(reason);
+    this.link.abort(reason);
+  }
+
+  #settle(outcome: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadline.cancel();
+    this.#out.close();
+    this.#reception.settled(this, outcome);
+  }
+
+  /** Deadlines run from accept, so that no trickle moves them. */
+  #waitUntil(sinceAcceptMs: number, reason: string): void {
+    this.#deadline.cancel();
+    const left = this.acceptedAt + sinceAcceptMs - this.#deps.clock.now();
+    this.#deadline = this.#deps.clock.after(Math.max(0, left), () => this.#fail(reason));
+  }
+}
+
+/** Most bytes of a body: a signature is short, any other page has none that we read. */
+function bodyLimit(head: HttpHead): number {
+  if (head.second.toLowerCase() === SIGNATURE_PATH) return MAX_SIGNATURE_BYTES;
+  return MAX_BODY_BEFORE_LOGIN;
+}
+
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "OPTIONS"]);
+
+/** What no conversation can go on after (robustness.md HT-12, HT-14, HT-15). */
+function refuseHead({
+  first,
+  third,
+  fields,
+}: HttpHead): { status: string; text: string } | undefined {
+  if (third !== "HTTP/1.1" && third !== "HTTP/1.0") {
+    return { status: "505 HTTP Version Not Supported", text: "Only HTTP/1.1 is spoken here." };
+  }
+  if (!METHODS.has(first.toUpperCase())) {
+    return { status: "501 Not Implemented", text: "There is no such method here." };
+  }
+  if (fields.has("expect") || fields.has("upgrade")) {
+    return { status: "400 Bad Request", text: "Neither expectations nor upgrades are met here." };
+  }
+  if (third === "HTTP/1.1" && (fields.get("host") ?? "") === "") {
+    return { status: "400 Bad Request", text: "Host is missing." };
+  }
+  return undefined;
+}

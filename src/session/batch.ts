@@ -1,0 +1,206 @@
+import { MAX_BLOCK_BYTES, NO_PROGRESS_MS, WRITE_BATCH_BYTES } from "../base/limits.ts";
+import type { FrameRun } from "../hub/port.ts";
+import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.ts";
+
+// The way out of one connection. Stages of a frame:
+//
+//   1. deliver: the run is written as it lies if it is worth a write, else copied into the open unit
+//   2. seal: the unit gets its block count and goes to the socket, or behind what waits
+//   3. drained: what the socket did not take goes on, oldest first
+//
+// Memory is taken when traffic comes and given back when it has gone: an idle connection holds none.
+
+/** A unit under way, with room behind the write size for the run that fills it. */
+const SLOT_BYTES = 65_536;
+/** A run of at least this size is written straight away instead of being copied first. */
+const DIRECT_BYTES = 12_288;
+/** All slots of the process: 64 sessions at the full queue bound, or thousands with a little waiting. */
+const slots = new SlotPool(SLOT_BYTES, 1024);
+
+/** Where a batch writes to: the socket side of a link. */
+export interface ByteSink {
+  /** Takes bytes at once, and answers how many. */
+  write(bytes: Uint8Array): number;
+}
+
+/** Bytes of one slot that the socket has not taken. */
+interface Waiting {
+  slot: number;
+  from: number;
+  to: number;
+}
+
+/** Gathers runs into units and keeps what the socket does not take. Bounds are the session's to hold. */
+export class Batch {
+  /** Bytes that wait because the socket was full, the open unit not counted. */
+  waitingBytes = 0;
+  /** Frames lost because packet memory was exhausted. */
+  lostFrames = 0;
+  /** Packet memory ran out in the middle of a unit: the connection can only be ended. */
+  isBroken = false;
+  #slot = -1;
+  #used = 0;
+  #count = 0;
+  /** True from a short write until the socket has taken all: nothing may overtake. */
+  #blocked = false;
+  #blockedSince = 0;
+  readonly #waiting: Waiting[] = [];
+  readonly #out: ByteSink;
+
+  constructor(out: ByteSink) {
+    this.#out = out;
+  }
+
+  get isBlocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** Bytes that are not with the socket, the open unit included. */
+  get heldBytes(): number {
+    return this.waitingBytes + this.#used;
+  }
+
+  /** Takes all frames of the run. */
+  deliver(run: FrameRun): void {
+    if (this.isBroken) {
+      this.lostFrames += run.count;
+      return;
+    }
+    const size = run.end - run.start;
+    if (size >= DIRECT_BYTES && this.#count === 0 && !this.#blocked && run.start >= 4) {
+      run.view.setUint32(run.start - 4, run.count);
+      this.#write(run.bytes, run.start - 4, run.end);
+      return;
+    }
+    if (4 + size > SLOT_BYTES) return this.#deliverInPieces(run);
+    if (this.#used + size > SLOT_BYTES) this.#seal();
+    if (this.#slot < 0 && !this.#openSlot()) {
+      this.lostFrames += run.count;
+      return;
+    }
+    PACKET_BYTES.set(run.bytes.subarray(run.start, run.end), this.#slot + this.#used);
+    this.#used += size;
+    this.#count += run.count;
+    if (this.#used >= WRITE_BATCH_BYTES && !this.#blocked) this.#seal();
+  }
+
+  /** Sends the open unit. While the socket is full it stays open and fills up instead. */
+  flush(): void {
+    if (this.#count > 0 && !this.#blocked) this.#seal();
+  }
+
+  /** Sends bytes that are no frames, in order behind all before them: an HTTP reply, a keep-alive. */
+  send(bytes: Uint8Array): void {
+    if (this.#count > 0) this.#seal();
+    if (this.#blocked) this.#keep(bytes, 0, bytes.length);
+    else this.#write(bytes, 0, bytes.length);
+  }
+
+  /** The socket takes bytes again; true when nothing waits any more. */
+  drained(): boolean {
+    while (this.#waiting.length > 0) {
+      const first = this.#waiting[0]!;
+      const taken = this.#out.write(PACKET_BYTES.subarray(first.from, first.to));
+      first.from += taken;
+      this.waitingBytes -= taken;
+      if (taken > 0) this.#blockedSince = 0;
+      if (first.from < first.to) return false;
+      slots.give(first.slot);
+      this.#waiting.shift();
+    }
+    this.#blocked = false;
+    this.flush();
+    return !this.#blocked;
+  }
+
+  /** True when bytes have waited for NO_PROGRESS_MS without the socket taking one. */
+  isStalled(now: number): boolean {
+    if (!this.#blocked) return false;
+    if (this.#blockedSince === 0) this.#blockedSince = now;
+    return now - this.#blockedSince > NO_PROGRESS_MS;
+  }
+
+  /** Drops all that waits and gives its memory back; returns the frames of the open unit. */
+  close(): number {
+    const frames = this.#count;
+    for (const { slot } of this.#waiting) slots.give(slot);
+    this.#waiting.length = 0;
+    this.waitingBytes = 0;
+    this.#giveSlot();
+    return frames;
+  }
+
+  #seal(): void {
+    const slot = this.#slot;
+    const end = slot + this.#used;
+    PACKET_VIEW.setUint32(slot, this.#count);
+    if (this.#blocked) {
+      this.#slot = -1;
+      this.#used = 0;
+      this.#count = 0;
+      this.#waiting.push({ slot, from: slot, to: end });
+      this.waitingBytes += end - slot;
+      return;
+    }
+    const taken = this.#out.write(PACKET_BYTES.subarray(slot, end));
+    if (taken === end - slot) return this.#giveSlot();
+    this.#blocked = true;
+    this.#blockedSince = 0;
+    this.#seal();
+    const last = this.#waiting[this.#waiting.length - 1]!;
+    last.from += taken;
+    this.waitingBytes -= taken;
+  }
+
+  #write(bytes: Uint8Array, from: number, to: number): void {
+    const taken = this.#out.write(bytes.subarray(from, to));
+    if (taken === to - from) return;
+    this.#blocked = true;
+    this.#blockedSince = 0;
+    this.#keep(bytes, from + taken, to);
+  }
+
+  /** Keeps a copy of borrowed bytes: the rest of a unit, without which the stream could not go on. */
+  #keep(bytes: Uint8Array, from: number, to: number): void {
+    while (from < to) {
+      const slot = slots.take();
+      if (slot === undefined) {
+        this.isBroken = true;
+        return;
+      }
+      const size = Math.min(SLOT_BYTES, to - from);
+      PACKET_BYTES.set(bytes.subarray(from, from + size), slot);
+      this.#waiting.push({ slot, from: slot, to: slot + size });
+      this.waitingBytes += size;
+      from += size;
+    }
+  }
+
+  #deliverInPieces(run: FrameRun): void {
+    const piece: FrameRun = { ...run, count: 0, end: run.start };
+    while (piece.end < run.end) {
+      const next = piece.end + 4 + run.view.getUint32(piece.end);
+      if (next - piece.start > SLOT_BYTES - MAX_BLOCK_BYTES) {
+        this.deliver(piece);
+        piece.start = piece.end;
+        piece.count = 0;
+      }
+      piece.end = next;
+      piece.count++;
+    }
+    if (piece.count > 0) this.deliver(piece);
+  }
+
+  #openSlot(): boolean {
+    this.#slot = slots.take() ?? -1;
+    this.#used = 4;
+    return this.#slot >= 0;
+  }
+
+  #giveSlot(): void {
+    if (this.#slot >= 0) slots.give(this.#slot);
+    this.#slot = -1;
+    this.#used = 0;
+    this.#count = 0;
+  }
+}

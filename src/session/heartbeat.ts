@@ -1,0 +1,35 @@
+import type { Clock, Timer } from "../base/clock.ts";
+
+/** Granularity of keep-alives and time-outs, all of which are seconds, in milliseconds. */
+const BEAT_MS = 500;
+
+/** Something that looks after its own deadlines when told the time. */
+export interface Beating {
+  beat(now: number): void;
+}
+
+/** One timer for the deadlines of all sessions; with no session there is no timer. */
+export class Heartbeat {
+  readonly #members = new Set<Beating>();
+  readonly #clock: Clock;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(member: Beating): void {
+    this.#members.add(member);
+    this.#timer ??= this.#clock.every(BEAT_MS, () => {
+      const now = this.#clock.now();
+      for (const one of this.#members) one.beat(now);
+    });
+  }
+
+  remove(member: Beating): void {
+    this.#members.delete(member);
+    if (this.#members.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,131 @@
+import { MAX_NAME_CHARS } from "../base/limits.ts";
+import { Pack } from "../wire/pack.ts";
+import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
+import { nodeInformation, type NodeInformation } from "./node-information.ts";
+
+/* Specification constants: protocol.md 7.2. */
+const AUTH_ANONYMOUS = 0;
+const AUTH_HASHED_PASSWORD = 1;
+const AUTH_PLAIN_PASSWORD = 2;
+
+/** How a peer proves who it is. */
+export type Proof =
+  | { readonly kind: "anonymous" }
+  /** SHA0(hashed password + challenge), 20 bytes unless somebody sends nonsense. */
+  | { readonly kind: "hashed-password"; readonly secure: Uint8Array }
+  | { readonly kind: "plain-password"; readonly password: Uint8Array }
+  /** A type that we do not know or that is never good on the network: 96 to 99 among them. */
+  | { readonly kind: "unsupported"; readonly authType: number };
+
+/** The wishes and claims of a login (protocol.md 7), checked for form only. */
+export interface LoginRequest {
+  readonly hub: string;
+  readonly user: string;
+  readonly proof: Proof;
+  readonly clientProduct: string;
+  readonly clientVersion: number;
+  readonly clientBuild: number;
+  readonly connections: number;
+  readonly wantsBridge: boolean;
+  readonly wantsMonitor: boolean;
+  /** Of the client's installation: sessions of one installation count once for the multi-login limit. */
+  readonly installation: Uint8Array;
+  readonly hostName: string;
+  readonly osName: string;
+}
+
+/** Reads a login PACK; undefined when hub or user name is missing (error 4). */
+export function parseLogin(pack: Pack): LoginRequest | undefined {
+  const hub = pack.str("hubname");
+  const user = pack.str("username");
+  if (hub === undefined || user === undefined) return undefined;
+  const clientProduct = cut(pack.str("client_str") ?? "");
+  return {
+    hub: cut(hub),
+    user: cut(user),
+    proof: parseProof(pack),
+    clientProduct,
+    clientVersion: pack.int("client_ver") ?? 0,
+    clientBuild: pack.int("client_build") ?? 0,
+    connections: pack.int("max_connection") ?? 1,
+    // A server or bridge that logs in does so for the network behind it (protocol.md 7.1).
+    wantsBridge: pack.bool("require_bridge_routing_mode") || /server|bridge/i.test(clientProduct),
+    wantsMonitor: pack.bool("require_monitor_mode"),
+    installation: pack.data("UniqueId")?.slice(0, 16) ?? new Uint8Array(16),
+    hostName: cut(pack.str("ClientHostname") ?? ""),
+    osName: cut(`${pack.str("ClientOsName") ?? ""} ${pack.str("ClientOsVer") ?? ""}`.trim()),
+  };
+}
+
+function parseProof(pack: Pack): Proof {
+  const authType = pack.int("authtype");
+  switch (authType) {
+    case undefined:
+    case AUTH_ANONYMOUS:
+      return { kind: "anonymous" };
+    case AUTH_HASHED_PASSWORD:
+      return { kind: "hashed-password", secure: pack.data("secure_password") ?? new Uint8Array(0) };
+    case AUTH_PLAIN_PASSWORD:
+      return {
+        kind: "plain-password",
+        password: new TextEncoder().encode(pack.str("plain_password") ?? ""),
+      };
+    default:
+      return { kind: "unsupported", authType };
+  }
+}
+
+function cut(text: string): string {
+  return text.length > MAX_NAME_CHARS ? text.slice(0, MAX_NAME_CHARS) : text;
+}
+
+/** A login as a client sends it. */
+export interface OutgoingLogin {
+  readonly hub: string;
+  readonly user: string;
+  readonly proof: Exclude<Proof, { kind: "unsupported" }>;
+  readonly clientProduct: string;
+  readonly connections: number;
+  readonly bridge: boolean;
+  /** 20 bytes that stay the same for this host. */
+  readonly hostKey: Uint8Array;
+  readonly node: NodeInformation;
+}
+
+export function encodeLogin(login: OutgoingLogin): Pack {
+  const pack = new Pack()
+    .setStr("method", "login")
+    .setStr("hubname", login.hub)
+    .setStr("username", login.user);
+  switch (login.proof.kind) {
+    case "anonymous":
+      pack.setInt("authtype", AUTH_ANONYMOUS);
+      break;
+    case "hashed-password":
+      pack.setInt("authtype", AUTH_HASHED_PASSWORD).setData("secure_password", login.proof.secure);
+      break;
+    case "plain-password":
+      pack
+        .setInt("authtype", AUTH_PLAIN_PASSWORD)
+        .setStr("plain_password", new TextDecoder().decode(login.proof.password));
+      break;
+  }
+  pack
+    .setStr("client_str", login.clientProduct)
+    .setInt("client_ver", WIRE_VERSION)
+    .setInt("client_build", WIRE_BUILD)
+    .setInt("protocol", 0)
+    .setStr("hello", login.clientProduct)
+    .setInt("version", WIRE_VERSION)
+    .setInt("build", WIRE_BUILD)
+    .setInt("client_id", 0)
+    .setInt("max_connection", login.connections)
+    .setInt("use_encrypt", 1)
+    .setInt("use_compress", 0)
+    .setInt("half_connection", 0)
+    .setBool("require_bridge_routing_mode", login.bridge)
+    .setBool("require_monitor_mode", false)
+    .setBool("qos", false)
+    .setData("unique_id", login.hostKey);
+  return nodeInformation(pack, login.node);
+}

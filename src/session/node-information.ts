@@ -1,0 +1,65 @@
+import { tryParseAddress } from "../base/ip.ts";
+import type { Pack } from "../wire/pack.ts";
+import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
+
+/** What a client tells of itself and of the way it came, for session lists and logs (protocol.md 7.6). */
+export interface NodeInformation {
+  readonly product: string;
+  readonly osName: string;
+  readonly osVersion: string;
+  readonly hostName: string;
+  readonly clientAddress: string;
+  readonly clientPort: number;
+  readonly serverProduct: string;
+  readonly serverVersion: number;
+  readonly serverBuild: number;
+  readonly serverHost: string;
+  readonly serverAddress: string;
+  readonly serverPort: number;
+  /** 16 random bytes of this installation. */
+  readonly installation: Uint8Array;
+}
+
+/** Adds the elements to a login. Numbers travel byte-swapped, a quirk that readers rely on. */
+export function nodeInformation(pack: Pack, node: NodeInformation): Pack {
+  pack
+    .setStr("ClientProductName", node.product)
+    .setStr("ServerProductName", node.serverProduct)
+    .setStr("ClientOsName", node.osName)
+    .setStr("ClientOsVer", node.osVersion)
+    .setStr("ClientOsProductId", "--")
+    .setStr("ClientHostname", node.hostName)
+    .setStr("ServerHostname", node.serverHost)
+    .setStr("ProxyHostname", "")
+    .setData("UniqueId", node.installation)
+    .setInt("ClientProductVer", swap(WIRE_VERSION))
+    .setInt("ClientProductBuild", swap(WIRE_BUILD))
+    .setInt("ServerProductVer", swap(node.serverVersion))
+    .setInt("ServerProductBuild", swap(node.serverBuild))
+    .setInt("ClientPort", swap(node.clientPort))
+    .setInt("ServerPort2", swap(node.serverPort))
+    .setInt("ProxyPort", 0);
+  address(pack, "Client", node.clientAddress);
+  address(pack, "Server", node.serverAddress);
+  address(pack, "Proxy", "0.0.0.0");
+  for (const name of ["V_IsWindows", "V_IsNT", "V_IsServer", "V_IsBeta"]) pack.setBool(name, false);
+  for (const name of ["V_VerMajor", "V_VerMinor", "V_Build", "V_ServicePack"]) pack.setInt(name, 0);
+  return pack.setStr("V_Title", node.osName);
+}
+
+/** An IPv4 address goes into the four elements of protocol.md 4, an IPv6 one beside them as sixteen bytes. */
+function address(pack: Pack, whose: string, text: string): void {
+  const isV6 = text.includes(":");
+  pack.setAddress(`${whose}IpAddress`, isV6 ? "0.0.0.0" : text);
+  pack.setData(`${whose}IpAddress6`, (isV6 && tryParseAddress(text)?.bytes) || new Uint8Array(16));
+}
+
+function swap(value: number): number {
+  return (
+    (((value & 0xff) << 24) |
+      ((value & 0xff00) << 8) |
+      ((value >>> 8) & 0xff00) |
+      (value >>> 24)) >>>
+    0
+  );
+}

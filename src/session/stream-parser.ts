@@ -1,0 +1,176 @@
+import { ProtocolError } from "../base/errors.ts";
+import { MAX_BLOCK_BYTES, MAX_KEEPALIVE_BYTES } from "../base/limits.ts";
+import { emptyRun, type FrameRun, type FrameSink } from "../hub/port.ts";
+
+// The data stream of one connection in one direction (protocol.md 13):
+//
+//   unit      = u32 n, n * (u32 size, size bytes)
+//   keepalive = u32 0xFFFFFFFF, u32 size, size bytes
+//
+// Stages: finish the item that the last chunk cut off, walk whole blocks where they lie, keep the cut tail.
+
+const KEEPALIVE_MARK = 0xffff_ffff;
+
+/** What the next four bytes are. */
+const AT_COUNT = 0;
+const AT_BLOCK = 1;
+const AT_KEEPALIVE_SIZE = 2;
+/** The body of a keep-alive, which is passed over by count. */
+const IN_KEEPALIVE = 3;
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Frames and their bytes that came, over all connections of a session. */
+export interface ReceivedCounts {
+  inFrames: number;
+  inBytes: number;
+}
+
+/**
+ * Turns the bytes of one connection into runs that lie in the chunk itself. Sizes of frames are left to the
+ * sink to judge; only what ends a connection is an error here.
+ */
+export class StreamParser {
+  /** Whole items seen, keep-alives among them: a connection on which this stands still is silent. */
+  items = 0;
+  #state = AT_COUNT;
+  #blocksLeft = 0;
+  #skip = 0;
+  /** The item that a chunk cut off: taken when first needed, at most one size and one block. */
+  #tail = NO_BYTES;
+  #tailUsed = 0;
+  readonly #run: FrameRun = emptyRun(NO_BYTES);
+  #tailView: DataView | undefined;
+  readonly #counts: ReceivedCounts;
+
+  constructor(counts: ReceivedCounts) {
+    this.#counts = counts;
+  }
+
+  /**
+   * Delivers every whole frame of the chunk to the sink, without flushing it.
+   * @throws ProtocolError `stream_block` or `stream_keepalive`: the connection must end.
+   */
+  feed(chunk: Uint8Array, sink: FrameSink): void {
+    let at = this.#tailUsed > 0 ? this.#finishTail(chunk, sink) : 0;
+    if (at === chunk.length) return;
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const end = chunk.length;
+    for (;;) {
+      if (this.#state === IN_KEEPALIVE) {
+        const passed = Math.min(this.#skip, end - at);
+        at += passed;
+        this.#skip -= passed;
+        if (this.#skip > 0) return;
+        this.#state = AT_COUNT;
+        this.items++;
+      }
+      if (this.#state === AT_BLOCK) {
+        at = this.#walkBlocks(chunk, view, at, sink);
+        if (this.#state === AT_BLOCK) break;
+      }
+      if (end - at < 4) break;
+      this.#header(view.getUint32(at));
+      at += 4;
+    }
+    if (at < end) this.#keepTail(chunk, at);
+  }
+
+  /** Walks blocks from `at` as long as they are whole, hands them over as one run, and returns where it stopped. */
+  #walkBlocks(chunk: Uint8Array, view: DataView, at: number, sink: FrameSink): number {
+    const start = at;
+    const end = chunk.length;
+    let left = this.#blocksLeft;
+    while (left > 0 && end - at >= 4) {
+      const size = view.getUint32(at);
+      if (size > MAX_BLOCK_BYTES)
+        throw new ProtocolError("stream_block", `a block of ${size} bytes`);
+      if (end - at - 4 < size) break;
+      at += 4 + size;
+      left--;
+    }
+    const count = this.#blocksLeft - left;
+    this.#blocksLeft = left;
+    if (left === 0) this.#state = AT_COUNT;
+    if (count > 0) this.#deliver(chunk, view, start, at, count, sink);
+    return at;
+  }
+
+  #header(word: number): void {
+    if (this.#state === AT_KEEPALIVE_SIZE) {
+      if (word > MAX_KEEPALIVE_BYTES) {
+        throw new ProtocolError("stream_keepalive", `a keep-alive of ${word} bytes`);
+      }
+      this.#skip = word;
+      this.#state = IN_KEEPALIVE;
+    } else if (word === KEEPALIVE_MARK) {
+      this.#state = AT_KEEPALIVE_SIZE;
+    } else if (word > 0) {
+      // Only counted down, so its size costs nothing: 4,294,967,294 is as good as 1.
+      this.#blocksLeft = word;
+      this.#state = AT_BLOCK;
+    }
+  }
+
+  /** Completes the cut item from the new chunk; returns how many bytes of it were used. */
+  #finishTail(chunk: Uint8Array, sink: FrameSink): number {
+    const tail = this.#tail;
+    const view = this.#tailView!;
+    let at = 0;
+    for (;;) {
+      const known = this.#state === AT_BLOCK && this.#tailUsed >= 4;
+      const size = known ? view.getUint32(0) : 0;
+      if (size > MAX_BLOCK_BYTES)
+        throw new ProtocolError("stream_block", `a block of ${size} bytes`);
+      const wanted = Math.min(4 + size - this.#tailUsed, chunk.length - at);
+      if (wanted > 0) {
+        tail.set(chunk.subarray(at, at + wanted), this.#tailUsed);
+        this.#tailUsed += wanted;
+        at += wanted;
+      }
+      if (this.#tailUsed < 4 + size) return at;
+      if (this.#state !== AT_BLOCK) {
+        this.#tailUsed = 0;
+        this.#header(view.getUint32(0));
+        return at;
+      }
+      if (known || view.getUint32(0) === 0) break;
+    }
+    const end = this.#tailUsed;
+    this.#tailUsed = 0;
+    if (--this.#blocksLeft === 0) this.#state = AT_COUNT;
+    this.#deliver(tail, view, 0, end, 1, sink);
+    return at;
+  }
+
+  #keepTail(chunk: Uint8Array, at: number): void {
+    if (this.#tailView === undefined) {
+      this.#tail = new Uint8Array(4 + MAX_BLOCK_BYTES);
+      this.#tailView = new DataView(this.#tail.buffer);
+    }
+    this.#tail.set(chunk.subarray(at));
+    this.#tailUsed = chunk.length - at;
+  }
+
+  #deliver(
+    bytes: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    count: number,
+    sink: FrameSink,
+  ): void {
+    this.items += count;
+    this.#counts.inFrames += count;
+    this.#counts.inBytes += end - start - 4 * count;
+    const run = this.#run;
+    run.bytes = bytes;
+    run.view = view;
+    run.start = start;
+    run.end = end;
+    run.count = count;
+    sink.deliver(run);
+    // The chunk's memory is released right after this event; nothing may lead back to it.
+    run.bytes = NO_BYTES;
+  }
+}

@@ -1,0 +1,90 @@
+import { VpnError } from "../base/errors.ts";
+import { MAX_CONNECTIONS_PER_SESSION, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import { DEFAULT_POLICY, POLICY_ITEMS, type Policy } from "../config/policy.ts";
+import { Pack } from "../wire/pack.ts";
+
+export const SESSION_KEY_BYTES = 20;
+
+/** What a server grants a session (protocol.md 9). The client obeys it. */
+export interface Welcome {
+  /** `SID-ALICE-1`. */
+  readonly sessionName: string;
+  /** `CID-7`. */
+  readonly connectionName: string;
+  /** Names the session in additional connections: as secret as a password. */
+  readonly sessionKey: Uint8Array;
+  readonly maxConnections: number;
+  readonly timeoutMs: number;
+  readonly policy: Policy;
+  /** For the user, may be empty. */
+  readonly message: string;
+}
+
+/** The whole welcome: everything that we do not grant is said with 0, since the client goes by what it reads. */
+export function encodeWelcome(welcome: Welcome): Pack {
+  const pack = new Pack()
+    .setStr("session_name", welcome.sessionName)
+    .setStr("connection_name", welcome.connectionName)
+    .setData("session_key", welcome.sessionKey)
+    .setInt("session_key_32", new DataView(welcome.sessionKey.buffer).getUint32(0))
+    .setInt("max_connection", welcome.maxConnections)
+    .setInt("use_encrypt", 1)
+    .setInt("use_compress", 0)
+    .setInt("half_connection", 0)
+    .setInt("qos", 0)
+    .setInt("timeout", welcome.timeoutMs)
+    .setInt("is_azure_session", 0)
+    .setBool("enable_udp_recovery", false)
+    .setInt("vlan_id", welcome.policy.vlan_id)
+    .setData("Msg", new TextEncoder().encode(welcome.message));
+  for (const item of POLICY_ITEMS) {
+    pack.setInt(`policy:${item.wire}`, Number(welcome.policy[item.key]));
+  }
+  return pack.setInt("policy:Ver3", 1);
+}
+
+/**
+ * Reads a welcome. Values out of range are brought into it: the session runs by them.
+ * @throws VpnError `protocol_error` when it names no session.
+ */
+export function parseWelcome(pack: Pack, wishedConnections: number): Welcome {
+  const sessionName = pack.str("session_name");
+  const connectionName = pack.str("connection_name");
+  const sessionKey = pack.data("session_key");
+  if (
+    sessionName === undefined ||
+    connectionName === undefined ||
+    sessionKey?.length !== SESSION_KEY_BYTES
+  ) {
+    throw new VpnError("protocol_error", "The server's welcome names no session");
+  }
+  return {
+    sessionName,
+    connectionName,
+    sessionKey: sessionKey.slice(),
+    maxConnections: clamp(
+      Math.min(pack.int("max_connection") ?? 1, wishedConnections),
+      1,
+      MAX_CONNECTIONS_PER_SESSION,
+    ),
+    timeoutMs: clamp(
+      pack.int("timeout") ?? SESSION_TIMEOUT_S.default * 1000,
+      SESSION_TIMEOUT_S.min * 1000,
+      SESSION_TIMEOUT_S.max * 1000,
+    ),
+    policy: parsePolicy(pack),
+    message: new TextDecoder().decode(pack.data("Msg") ?? new Uint8Array(0)),
+  };
+}
+
+function parsePolicy(pack: Pack): Policy {
+  const values = POLICY_ITEMS.map((item) => {
+    const value = pack.int(`policy:${item.wire}`) ?? 0;
+    return [item.key, item.kind === "bool" ? value !== 0 : value] as const;
+  });
+  return { ...DEFAULT_POLICY, ...(Object.fromEntries(values) as Partial<Policy>) };
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
+}
