@@ -85,7 +85,7 @@ export class HubHost {
     this.config = next;
     this.accounts = accountsOf(next, generatedHash);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
-    for (const open of [...this.sessions.values()]) {
+    for (const open of this.sessions.values()) {
       const account = this.accounts.get(open.user.toLowerCase());
       const was = before.get(open.user.toLowerCase());
       if (account === undefined || !account.isEnabled || !account.policy.access) {
@@ -99,12 +99,12 @@ export class HubHost {
   }
 
   closeSessions(reason: CloseReason): void {
-    for (const open of [...this.sessions.values()]) open.session.close(reason);
+    for (const open of this.sessions.values()) open.session.close(reason);
   }
 
   /** Ends sessions whose account has run out. */
   expire(wall: number): void {
-    for (const open of [...this.sessions.values()]) {
+    for (const open of this.sessions.values()) {
       const account = this.accounts.get(open.user.toLowerCase());
       if (account?.expires !== undefined && account.expires <= wall) {
         open.session.close({ code: "user_expired" });

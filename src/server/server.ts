@@ -139,7 +139,7 @@ export class Server implements Reception, LinkOpening {
     this.#unwatch();
     this.#expiry?.cancel();
     this.#listeners?.close();
-    for (const conversation of [...this.#conversations.values()]) conversation.end();
+    for (const conversation of this.#conversations.values()) conversation.end();
     for (const host of this.hubs.values()) host.closeSessions({ code: "server_stopping" });
     for (const host of this.hubs.values()) host.close();
     this.hubs.clear();

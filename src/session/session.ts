@@ -139,7 +139,7 @@ export class Session implements Port, ConnectionOwner, Beating {
 
   beat(now: number): void {
     const { timeoutMs } = this.welcome;
-    for (const connection of [...this.connections]) {
+    for (const connection of this.connections.slice()) {
       if (connection.items !== connection.heardItems) {
         connection.heardItems = connection.items;
         connection.heardAt = now;
@@ -163,7 +163,7 @@ export class Session implements Port, ConnectionOwner, Beating {
     if (this.#closed) return;
     this.#closed = true;
     this.#deps.heartbeat.remove(this);
-    for (const connection of [...this.connections]) connection.end(reason.code);
+    for (const connection of this.connections.slice()) connection.end(reason.code);
     this.sink = NOWHERE;
     this.onClosed?.(reason);
   }
