@@ -68,7 +68,7 @@ function parseProof(pack: Pack): Proof {
     case AUTH_PLAIN_PASSWORD:
       return {
         kind: "plain-password",
-        password: new TextEncoder().encode(pack.str("plain_password") ?? ""),
+        password: pack.strBytes("plain_password")?.slice() ?? new Uint8Array(0),
       };
     default:
       return { kind: "unsupported", authType };
@@ -107,7 +107,7 @@ export function encodeLogin(login: OutgoingLogin): Pack {
     case "plain-password":
       pack
         .setInt("authtype", AUTH_PLAIN_PASSWORD)
-        .setStr("plain_password", new TextDecoder().decode(login.proof.password));
+        .setStrBytes("plain_password", login.proof.password);
       break;
   }
   pack

@@ -103,6 +103,11 @@ export class Pack {
     return decodeString(this.#bytes(name, PACK_TYPE.STR, index));
   }
 
+  /** The bytes that `str` reads, as they came: a password is no text. */
+  strBytes(name: string, index = 0): Uint8Array | undefined {
+    return trimString(this.#bytes(name, PACK_TYPE.STR, index));
+  }
+
   /** As `str`, for the other string type. */
   unistr(name: string, index = 0): string | undefined {
     return decodeString(this.#bytes(name, PACK_TYPE.UNISTR, index));
@@ -149,6 +154,10 @@ export class Pack {
 
   setStr(name: string, ...values: string[]): this {
     return this.#set({ name, type: PACK_TYPE.STR, values: values.map(encodeText) });
+  }
+
+  setStrBytes(name: string, ...values: Uint8Array[]): this {
+    return this.#set({ name, type: PACK_TYPE.STR, values });
   }
 
   setUnistr(name: string, ...values: string[]): this {
@@ -203,13 +212,18 @@ export class Pack {
 }
 
 function decodeString(bytes: Uint8Array | undefined): string | undefined {
+  const text = trimString(bytes);
+  return text === undefined ? undefined : decodeText(text);
+}
+
+function trimString(bytes: Uint8Array | undefined): Uint8Array | undefined {
   if (bytes === undefined) return undefined;
   const zero = bytes.indexOf(0);
   let end = zero < 0 ? bytes.length : zero;
   let start = 0;
   while (start < end && isBlank(bytes[start]!)) start++;
   while (end > start && isBlank(bytes[end - 1]!)) end--;
-  return decodeText(bytes.subarray(start, end));
+  return bytes.subarray(start, end);
 }
 
 const isBlank = (byte: number) => byte === 0x20 || byte === 0x09;
