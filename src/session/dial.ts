@@ -92,6 +92,7 @@ export interface DialDeps {
   readonly log: Log;
   readonly heartbeat: Heartbeat;
   readonly signal: AbortSignal;
+  /** As in SessionDeps, but 0 by default: the TAP behind a client can be stopped. */
   readonly egressBytes?: number;
   readonly onPhase?: (phase: DialPhase) => void;
 }
@@ -119,7 +120,11 @@ export async function dial(target: DialTarget, deps: DialDeps): Promise<DialedSe
     deps.onPhase?.("authenticating");
     const answer = await talk.askPack(target.host, loginPack(target, hello, link));
     const welcome = parseWelcome(answer, target.connectionsWanted);
-    const session = new Session(welcome, deps);
+    const session = new Session(welcome, {
+      ...deps,
+      egressBytes: deps.egressBytes ?? 0,
+      endsWithLastConnection: true,
+    });
     const server = {
       product: hello.product,
       version: hello.version,

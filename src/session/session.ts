@@ -27,6 +27,8 @@ export interface SessionDeps {
    * client 0 stops the TAP as soon as the socket is full, since the kernel queues and drops better than we do.
    */
   readonly egressBytes?: number;
+  /** The end that dialled logs in anew as soon as it has no connection left; the other one waits for it. */
+  readonly endsWithLastConnection?: boolean;
 }
 
 /**
@@ -124,18 +126,17 @@ export class Session implements Port, ConnectionOwner, Beating {
     this.onReady?.();
   }
 
-  lost(connection: Connection): void {
+  lost(connection: Connection, reason: string): void {
     const index = this.connections.indexOf(connection);
     if (index < 0) return;
     this.connections.splice(index, 1);
     this.stats.droppedFrames += connection.batch.lostFrames;
     this.#aliveAt = this.#deps.clock.now();
-    this.onConnectionLost?.();
+    if (this.connections.length === 0 && this.#deps.endsWithLastConnection === true) {
+      return this.close({ code: "connection_lost", detail: reason });
+    }
     if (this.#isFull && !this.connections.some(({ batch }) => batch.isBlocked)) this.drained();
   }
-
-  /** For the end that dialled: it decides whether to replace a lost connection or to log in anew. */
-  onConnectionLost: (() => void) | undefined;
 
   beat(now: number): void {
     const { timeoutMs } = this.welcome;
