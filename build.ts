@@ -1,8 +1,9 @@
 // bun build.ts [--target linux-x64|linux-arm64|linux-x64-musl|linux-arm64-musl|all]
 // Without a target: dist/vpn for this machine. With one: dist/vpn-TARGET.
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "./package.json" with { type: "json" };
+import { compileWasm } from "./src/wasm/compile.ts";
 
 const ROOT = realpathSync(import.meta.dir);
 const TARGETS = ["linux-x64", "linux-arm64", "linux-x64-musl", "linux-arm64-musl"] as const;
@@ -65,6 +66,5 @@ function parseTargets(args: readonly string[]): (Target | undefined)[] {
 
 const targets = parseTargets(process.argv.slice(2));
 mkdirSync(join(ROOT, "dist"), { recursive: true });
-const wasmCompiler = join(ROOT, "src/wasm/compile.ts");
-if (existsSync(wasmCompiler)) await (await import(wasmCompiler)).compileWasm();
+await compileWasm();
 for (const target of targets) await compile(target);
