@@ -1,35 +1,12 @@
-import { tryParseAddress } from "../base/ip.ts";
-import { bool, port } from "./scalar-shapes.ts";
+import { formatAddress, tryParseAddress } from "../base/ip.ts";
+import { bool, port, textOf } from "./scalar-shapes.ts";
 import type { ListenAddress } from "./server-config.ts";
-import {
-  list,
-  mismatch,
-  oneOf,
-  optional,
-  refine,
-  required,
-  setting,
-  type Shape,
-  table,
-} from "./shape.ts";
+import { list, oneOf, optional, refine, required, setting, table } from "./shape.ts";
 
-const address: Shape<string> = {
-  expects: "an IPv4 or IPv6 address",
-  read: (node, place) =>
-    node.kind === "string" && tryParseAddress(node.value) !== undefined
-      ? node.value
-      : place.fail(node, mismatch(address.expects, node)),
-};
+/** In the one spelling of RFC 5952, so that equal addresses are equal texts. */
+const address = textOf("an IPv4 or IPv6 address", canonicalAddress);
 
 const LISTEN_EXPECTS = 'a port, "ADDRESS:PORT" or { port, address, enable }';
-
-const listenText: Shape<ListenAddress> = {
-  expects: LISTEN_EXPECTS,
-  read(node, place) {
-    const found = node.kind === "string" ? tryParseListen(node.value) : undefined;
-    return found ?? place.fail(node, mismatch(LISTEN_EXPECTS, node));
-  },
-};
 
 function tryParseListen(written: string): ListenAddress | undefined {
   const [, host, digits] = /^(.+):(\d{1,5})$/.exec(written) ?? [];
@@ -37,18 +14,21 @@ function tryParseListen(written: string): ListenAddress | undefined {
   if (host === undefined || number < 1 || number > 65_535) return undefined;
   // A colon in the address needs the brackets of RFC 3986 3.2.2, or it could not be told from the port's.
   const bare = /^\[(.*:.*)\]$/.exec(host)?.[1] ?? (host.includes(":") ? "" : host);
-  if (tryParseAddress(bare) === undefined) return undefined;
-  return Object.freeze({ address: bare, port: number, enable: true });
+  const found = canonicalAddress(bare);
+  return found === undefined ? undefined : { address: found, port: number, enable: true };
+}
+
+function canonicalAddress(written: string): string | undefined {
+  const found = tryParseAddress(written);
+  return found === undefined ? undefined : formatAddress(found.bytes);
 }
 
 /** `server.listen`: two listeners that would take one port are refused (CF-13). */
 export const listen = refine(
   list(
     oneOf<ListenAddress>(LISTEN_EXPECTS, {
-      integer: refine(port, (number) =>
-        Object.freeze({ address: undefined, port: number, enable: true }),
-      ),
-      string: listenText,
+      integer: refine(port, (number) => ({ address: undefined, port: number, enable: true })),
+      string: textOf(LISTEN_EXPECTS, tryParseListen),
       table: table({
         port: required(port),
         address: optional(address),
@@ -58,7 +38,7 @@ export const listen = refine(
   ),
   (addresses, node, place) => {
     const clash = addresses.findIndex((one, index) =>
-      addresses.slice(0, index).some((other) => isSameSocket(one, other)),
+      addresses.slice(0, index).some((other) => overlap(one, other)),
     );
     const item = node.kind === "array" ? node.items[clash] : undefined;
     if (item === undefined) return addresses;
@@ -66,8 +46,14 @@ export const listen = refine(
   },
 );
 
-/** A listener without an address takes its port on all of them. */
-function isSameSocket(a: ListenAddress, b: ListenAddress): boolean {
-  const overlap = a.address === undefined || b.address === undefined || a.address === b.address;
-  return a.enable && b.enable && a.port === b.port && overlap;
+/** True if both cannot be bound at once: what takes its port on all addresses leaves none of them free. */
+export function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  const isSharing = a.address === b.address || isOnAll(a, b) || isOnAll(b, a);
+  return a.enable && b.enable && a.port === b.port && isSharing;
+}
+
+/** "::" is bound for both families; "0.0.0.0" for its own. */
+function isOnAll(one: ListenAddress, other: ListenAddress): boolean {
+  if (one.address === undefined || one.address === "::") return true;
+  return one.address === "0.0.0.0" && !other.address?.includes(":");
 }

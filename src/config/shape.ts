@@ -28,6 +28,12 @@ export interface ReadContext {
   holdsSecret(position: SourcePosition): void;
 }
 
+/** `hub.office` and `"a.b"` give `hub.office."a.b"`: a path is told apart from all others. */
+export function joinKeys(path: string, ...keys: readonly string[]): string {
+  const shown = keys.map((key) => (/^[A-Za-z0-9_-]+$/.test(key) ? key : JSON.stringify(key)));
+  return [...(path === "" ? [] : [path]), ...shown].join(".");
+}
+
 /** The path of a value and the way to complain about it. */
 export class Place {
   readonly path: string;
@@ -38,8 +44,7 @@ export class Place {
   }
 
   inside(key: string): Place {
-    const shown = /^[A-Za-z0-9_-]+$/.test(key) ? key : JSON.stringify(key);
-    return new Place(this.path === "" ? shown : `${this.path}.${shown}`, this.context);
+    return new Place(joinKeys(this.path, key), this.context);
   }
 
   item(index: number): Place {
@@ -57,8 +62,7 @@ export class Place {
   }
 
   problem(node: TomlNode, text: string, ...keys: string[]): ConfigProblem {
-    const place = keys.reduce<Place>((outer, key) => outer.inside(key), this);
-    return { position: positionOf(node, keys) ?? node.at, key: place.path, text };
+    return { position: positionOf(node, keys) ?? node.at, key: joinKeys(this.path, ...keys), text };
   }
 }
 

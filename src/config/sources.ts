@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { MAX_CONFIG_BYTES } from "../base/limits.ts";
 import type { ConfigProblem } from "./problem.ts";
+import { joinKeys } from "./shape.ts";
 import type { SourceFiles } from "./source-files.ts";
 import { parseToml } from "./toml.ts";
 import { fault } from "./toml-scan.ts";
@@ -74,7 +75,7 @@ function merge(
   fail: (problem: ConfigProblem) => void,
 ): void {
   for (const [name, entry] of from.entries) {
-    const key = path === "" ? name : `${path}.${name}`;
+    const key = joinKeys(path, name);
     const complain = (text: string) => fail({ position: entry.keyAt, key, text });
     const own = into.entries.get(name);
     if (path === "" && (name === "include" || name === "schema")) {

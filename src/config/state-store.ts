@@ -1,0 +1,129 @@
+import { Database, SQLiteError } from "bun:sqlite";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
+import type { Random } from "../base/random.ts";
+import { BOX_KEY_BYTES, seal, tryUnseal } from "./secret-box.ts";
+import { isWorldReadable } from "./source-files.ts";
+
+/** Version of the tables. A database of a higher one is not touched (CF-20). */
+const STATE_VERSION = 1;
+
+/** state.db: what the program keeps from one run to the next. Secrets are encrypted with `secret.key` beside it. */
+export interface StateStore {
+  /**
+   * The secret kept for an item of the effective configuration, named as `hub.office.user.alice.password`.
+   * @throws ExitError 65 if it cannot be decrypted, as when `secret.key` was lost
+   */
+  secret(path: string): Uint8Array | undefined;
+  /** Durable when this returns. @throws VpnError `state_write`; then the old value stands */
+  setSecret(path: string, value: Uint8Array): void;
+  /** May be called twice. */
+  close(): void;
+}
+
+/**
+ * Opens or makes the database and the key in a directory that `lockStateDir()` has taken.
+ * @throws ExitError 78 for a database of a newer program, 65 for files that are damaged, 77 for a key that everybody
+ * can read, 73 for what cannot be made
+ */
+export function openStateStore(dir: string, deps: { readonly random: Random }): StateStore {
+  const path = join(dir, "state.db");
+  const key = openKey(join(dir, "secret.key"), deps.random);
+  const database = openDatabase(path);
+  const select = database.query<{ value: Uint8Array }, [string]>(
+    "SELECT value FROM secret WHERE path = ?",
+  );
+  const replace = database.query<unknown, [string, Uint8Array]>(
+    "INSERT INTO secret (path, value) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET value = excluded.value",
+  );
+  return {
+    secret(item) {
+      const box = select.get(item)?.value;
+      if (box === undefined) return undefined;
+      const value = tryUnseal(key, item, box);
+      if (value !== undefined) return value;
+      throw new ExitError(
+        EXIT.data,
+        `Cannot decrypt ${item} in ${path}: secret.key is another one`,
+      );
+    },
+    setSecret(item, value) {
+      try {
+        replace.run(item, seal(key, item, value, deps.random));
+      } catch (error) {
+        throw new VpnError("state_write", `Cannot write ${path}: ${messageOf(error)}`, {
+          cause: error,
+        });
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+function openDatabase(path: string): Database {
+  let database: Database | undefined;
+  try {
+    // Made by us first, because the library would leave its mode to the umask; -wal and -shm take that of the file.
+    closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600));
+    database = new Database(path, { readwrite: true });
+    database.run("PRAGMA journal_mode = WAL");
+    // In WAL mode only FULL survives a power cut after the commit (CF-17).
+    database.run("PRAGMA synchronous = FULL");
+    createTables(database, path);
+    return database;
+  } catch (error) {
+    database?.close();
+    if (error instanceof ExitError) throw error;
+    const code = error instanceof SQLiteError ? EXIT.data : EXIT.cannotCreate;
+    throw new ExitError(code, `Cannot open ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function createTables(database: Database, path: string): void {
+  database.transaction(() => {
+    database.run(
+      "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+    );
+    database.run("INSERT OR IGNORE INTO meta VALUES ('version', ?)", [String(STATE_VERSION)]);
+    const row = database
+      .query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'version'")
+      .get();
+    const version = Number(row?.value);
+    if (version !== STATE_VERSION) {
+      const text = `Cannot use ${path}: it is of version ${row?.value}, this program knows ${STATE_VERSION}`;
+      throw new ExitError(EXIT.config, text);
+    }
+    database.run(
+      "CREATE TABLE IF NOT EXISTS secret (path TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
+    );
+  })();
+}
+
+/** The key of this directory, made on the first start. */
+function openKey(path: string, random: Random): Uint8Array {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    const stats = fstatSync(fd);
+    if (isWorldReadable(stats.mode)) {
+      throw new ExitError(EXIT.noPermission, `The key ${path} can be read by everybody: chmod 600`);
+    }
+    const key = new Uint8Array(BOX_KEY_BYTES);
+    if (stats.size === 0) {
+      key.set(random.bytes(BOX_KEY_BYTES));
+      writeSync(fd, key, 0, key.length, 0);
+      fsyncSync(fd);
+    } else if (stats.size !== key.length || readSync(fd, key, 0, key.length, 0) !== key.length) {
+      throw new ExitError(EXIT.data, `Cannot use ${path}: it has not ${BOX_KEY_BYTES} bytes`);
+    }
+    return key;
+  } catch (error) {
+    if (error instanceof ExitError) throw error;
+    throw new ExitError(EXIT.cannotCreate, `Cannot open ${path}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
