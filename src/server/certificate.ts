@@ -12,7 +12,6 @@ import { dirname, join } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ConfigError, ExitError, EXIT, messageOf } from "../base/errors.ts";
 import type { TlsSettings } from "../config/server-config.ts";
-import { generateSelfSigned } from "../crypto/self-signed.ts";
 import type { Log } from "../observe/log.ts";
 import type { ServerTls } from "../transport/tls-listener.ts";
 
@@ -45,6 +44,8 @@ export async function loadCertificate(
 ): Promise<ServerTls> {
   const paths = certificatePaths(settings, stateDir);
   if (settings.cert === undefined && !(existsSync(paths.cert) && existsSync(paths.key))) {
+    // Loaded when needed: most starts find a certificate, and the library is large.
+    const { generateSelfSigned } = await import("../crypto/self-signed.ts");
     const made = await generateSelfSigned(serverName, deps.clock.wall());
     writeOwnerOnly(paths.key, made.key);
     writeOwnerOnly(paths.cert, made.cert);
