@@ -1,0 +1,325 @@
+import { describeSystem, World } from "./namespace.ts";
+import type { Namespace } from "./namespace.ts";
+import { until } from "./process.ts";
+import { SOFTETHER_PROGRAMS, SoftEtherClient, SoftEtherServer } from "./softether.ts";
+import { secretFile, VpnClient, VpnServer } from "./vpn.ts";
+
+// Either end of a tunnel behind one interface, so that a test can be told who is at which end.
+
+export type Implementation = "ours" | "reference";
+
+export interface Credentials {
+  readonly hub: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+export const HUB = "TEST";
+/** `policy.timeout` of every user: the least that the protocol knows, so that tests need not wait long. */
+export const SESSION_TIMEOUT_S = 5;
+export const GOOD: Credentials = { hub: HUB, user: "left", password: "left pass" };
+export const ALSO_GOOD: Credentials = { hub: HUB, user: "right", password: "right-pass" };
+const USERS = [GOOD, ALSO_GOOD];
+
+export interface TunnelServer {
+  readonly at: Namespace;
+  setOnline(online: boolean): Promise<void>;
+  /** Names of the users with a session on HUB. */
+  users(): Promise<string[]>;
+  /** MAC addresses in the table of HUB: twelve digits in lower case, with the user behind them. */
+  macs(): Promise<{ mac: string; session: string }[]>;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+export interface TunnelClient {
+  readonly at: Namespace;
+  readonly device: string;
+  waitConnected(deadlineMs?: number): Promise<void>;
+  /** The error number of the protocol that the server refused it with. */
+  waitRefused(): Promise<number>;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+  /** Ends it as a crash does. */
+  kill(): Promise<void>;
+}
+
+export function plainMac(text: string): string {
+  return text.replace(/[:-]/g, "").toLowerCase();
+}
+
+// ---- servers ----------------------------------------------------------------
+
+/** Configuration of our server with the users above; `extra` goes into the tables named. */
+export function serverConfig(
+  at: Namespace,
+  options: { online?: boolean; revealHubs?: boolean; more?: string } = {},
+): string {
+  const users = USERS.map(
+    ({ user, password }) =>
+      `[hub.${HUB}.user.${user}]\n` +
+      `password = "file:${secretFile(at, user, password)}"\n` +
+      `policy = { timeout = "${SESSION_TIMEOUT_S}s" }\n`,
+  );
+  return [
+    "[server]",
+    "listen = [5555]",
+    `reveal_hubs = ${options.revealHubs ?? false}`,
+    `[hub.${HUB}]`,
+    `online = ${options.online ?? true}`,
+    ...users,
+    options.more ?? "",
+  ].join("\n");
+}
+
+class OurServer implements TunnelServer {
+  readonly at: Namespace;
+  readonly vpn: VpnServer;
+
+  constructor(vpn: VpnServer) {
+    this.at = vpn.at;
+    this.vpn = vpn;
+  }
+
+  setOnline(online: boolean): Promise<void> {
+    return this.vpn.reload(serverConfig(this.at, { online }));
+  }
+
+  async #hub() {
+    return (await this.vpn.snapshot()).hubs.find(({ name }) => name === HUB)!;
+  }
+
+  async users(): Promise<string[]> {
+    return (await this.#hub()).sessions.map(({ user }) => user).sort();
+  }
+
+  async macs(): Promise<{ mac: string; session: string }[]> {
+    return (await this.#hub()).macTable.map(({ mac, session }) => ({
+      mac: plainMac(mac),
+      session,
+    }));
+  }
+
+  kill(): Promise<void> {
+    return this.vpn.kill();
+  }
+
+  restart(): Promise<void> {
+    return this.vpn.restart();
+  }
+}
+
+class ReferenceServer implements TunnelServer {
+  readonly at: Namespace;
+  readonly daemon: SoftEtherServer;
+
+  constructor(daemon: SoftEtherServer) {
+    this.at = daemon.at;
+    this.daemon = daemon;
+  }
+
+  async setOnline(online: boolean): Promise<void> {
+    await this.daemon.command(`Hub ${HUB}`, online ? "Online" : "Offline");
+  }
+
+  async users(): Promise<string[]> {
+    const rows = await this.daemon.table(HUB, "SessionList");
+    return rows.map((row) => row["User Name"] ?? "").sort();
+  }
+
+  async macs(): Promise<{ mac: string; session: string }[]> {
+    const rows = await this.daemon.table(HUB, "MacTable");
+    return rows.map((row) => ({
+      mac: plainMac(row["MAC Address"] ?? ""),
+      session: row["Session Name"] ?? "",
+    }));
+  }
+
+  kill(): Promise<void> {
+    return this.daemon.kill();
+  }
+
+  restart(): Promise<void> {
+    return this.daemon.restart();
+  }
+}
+
+export async function startServer(kind: Implementation, at: Namespace): Promise<TunnelServer> {
+  if (kind === "ours") return new OurServer(await VpnServer.start(at, serverConfig(at)));
+  const daemon = await SoftEtherServer.start(at);
+  await daemon.createHub(HUB, Object.fromEntries(USERS.map((u) => [u.user, `"${u.password}"`])));
+  await daemon.command(
+    `Hub ${HUB}`,
+    ...USERS.map(({ user }) => `UserPolicySet ${user} /NAME:TimeOut /VALUE:${SESSION_TIMEOUT_S}`),
+  );
+  return new ReferenceServer(daemon);
+}
+
+// ---- clients ----------------------------------------------------------------
+
+class OurClient implements TunnelClient {
+  readonly at: Namespace;
+  readonly device: string;
+  readonly vpn: VpnClient;
+
+  constructor(vpn: VpnClient) {
+    this.at = vpn.at;
+    this.device = vpn.device;
+    this.vpn = vpn;
+  }
+
+  waitConnected(deadlineMs?: number): Promise<void> {
+    return this.vpn.waitConnected(deadlineMs);
+  }
+
+  waitRefused(): Promise<number> {
+    return until(
+      "a refusal",
+      () => {
+        const event = this.vpn.events.findLast((found) => found.event === "retrying");
+        const code =
+          event?.event === "retrying" ? /^refused_(\d+)$/.exec(event.code)?.[1] : undefined;
+        return code === undefined ? undefined : Number(code);
+      },
+      { explain: () => this.vpn.output() },
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.vpn.stop();
+  }
+
+  kill(): Promise<void> {
+    return this.vpn.kill();
+  }
+}
+
+class ReferenceClient implements TunnelClient {
+  readonly at: Namespace;
+  readonly device: string;
+  readonly daemon: SoftEtherClient;
+
+  constructor(daemon: SoftEtherClient) {
+    this.at = daemon.at;
+    this.device = daemon.device;
+    this.daemon = daemon;
+  }
+
+  waitConnected(deadlineMs?: number): Promise<void> {
+    return this.daemon.waitConnected(deadlineMs);
+  }
+
+  waitRefused(): Promise<number> {
+    return this.daemon.waitRefused();
+  }
+
+  async stop(): Promise<void> {
+    await this.daemon.disconnect();
+    await this.daemon.kill();
+  }
+
+  kill(): Promise<void> {
+    return this.daemon.kill();
+  }
+}
+
+/** Starts a client and tells it to connect; waits for nothing but the program itself. */
+export async function startClient(
+  kind: Implementation,
+  at: Namespace,
+  server: string,
+  credentials: Credentials,
+): Promise<TunnelClient> {
+  const account = { server: `${server}:5555`, ...credentials };
+  if (kind === "ours") return new OurClient(VpnClient.start(at, account));
+  const daemon = await SoftEtherClient.start(at);
+  await daemon.connect({ ...account, password: `"${account.password}"` });
+  return new ReferenceClient(daemon);
+}
+
+// ---- three namespaces in a row ------------------------------------------------
+
+/** `left --- server --- right`, addresses 10.91.1.2, 10.91.1.1 / 10.91.2.1, 10.91.2.2. */
+export interface Site {
+  readonly world: World;
+  readonly server: Namespace;
+  readonly left: Namespace;
+  readonly right: Namespace;
+}
+
+export const SERVER_FROM = { left: "10.91.1.1", right: "10.91.2.1" } as const;
+/** Underlay device of either client. */
+export const UNDERLAY = "eth0";
+
+export async function openSite(): Promise<Site> {
+  const world = new World();
+  const server = await world.namespace("server");
+  const left = await world.namespace("left");
+  const right = await world.namespace("right");
+  await world.link(
+    { at: left, device: UNDERLAY, address: "10.91.1.2/24" },
+    { at: server, device: "left", address: `${SERVER_FROM.left}/24` },
+  );
+  await world.link(
+    { at: right, device: UNDERLAY, address: "10.91.2.2/24" },
+    { at: server, device: "right", address: `${SERVER_FROM.right}/24` },
+  );
+  return { world, server, left, right };
+}
+
+/** Addresses inside the tunnel. */
+export const INSIDE = {
+  left: { ipv4: "10.92.0.1", ipv6: "fd92::1" },
+  right: { ipv4: "10.92.0.2", ipv6: "fd92::2" },
+} as const;
+
+export interface Scenario {
+  readonly name: string;
+  readonly left: Implementation;
+  readonly server: Implementation;
+  readonly right: Implementation;
+}
+
+/** Who can stand where. The first shows that harness and reference do what is asked of the others. */
+export const SCENARIOS: readonly Scenario[] = [
+  { name: "reference alone", left: "reference", server: "reference", right: "reference" },
+  { name: "ours alone", left: "ours", server: "ours", right: "ours" },
+  { name: "vpnclient and ours on our server", left: "reference", server: "ours", right: "ours" },
+  {
+    name: "ours and vpnclient on vpnserver",
+    left: "ours",
+    server: "reference",
+    right: "reference",
+  },
+  { name: "two vpnclients on our server", left: "reference", server: "ours", right: "reference" },
+];
+
+export interface Tunnel extends Site {
+  readonly hub: TunnelServer;
+  readonly clients: { readonly left: TunnelClient; readonly right: TunnelClient };
+}
+
+/** Opens a site with a server and both clients, connected and with addresses inside. */
+export async function openTunnel(scenario: Scenario): Promise<Tunnel> {
+  const site = await openSite();
+  const hub = await startServer(scenario.server, site.server);
+  const [left, right] = await Promise.all([
+    startClient(scenario.left, site.left, SERVER_FROM.left, GOOD),
+    startClient(scenario.right, site.right, SERVER_FROM.right, ALSO_GOOD),
+  ]);
+  await Promise.all([left.waitConnected(), right.waitConnected()]);
+  await Promise.all([
+    left.at.address(left.device, `${INSIDE.left.ipv4}/24`, `${INSIDE.left.ipv6}/64`),
+    right.at.address(right.device, `${INSIDE.right.ipv4}/24`, `${INSIDE.right.ipv6}/64`),
+  ]);
+  return { ...site, hub, clients: { left, right } };
+}
+
+/** One group of system tests for each scenario. */
+export function describeScenarios(subject: string, body: (scenario: Scenario) => void): void {
+  for (const scenario of SCENARIOS) {
+    const kinds = [scenario.left, scenario.server, scenario.right];
+    const needs = kinds.includes("reference") ? SOFTETHER_PROGRAMS : [];
+    describeSystem(`${subject}, ${scenario.name}`, needs, () => body(scenario));
+  }
+}

@@ -1,0 +1,313 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { ClientEvent, ClientStatus } from "../../src/client/status.ts";
+import type { ServerSnapshot } from "../../src/server/snapshot.ts";
+import type { Namespace } from "./namespace.ts";
+import type { Finished } from "./process.ts";
+import { until } from "./process.ts";
+import type { Running } from "./process.ts";
+
+// The built binary, run as its users run it: by its command line, its files and its signals.
+
+export const VPN_BIN = process.env["VPN_BIN"] ?? resolve(import.meta.dir, "../../dist/vpn");
+
+/** What must never show up on standard error: a fault of ours that nobody caught, or a trace for programmers. */
+const UNCAUGHT = /\bUnhandled\b|\buncaught\b|^\s+at .+:\d+:\d+\)?$|\bpanic\b|Segmentation fault/im;
+
+/** One line of `--log-format json`. */
+export interface LogLine {
+  readonly time: string;
+  readonly level: string;
+  readonly event: string;
+  readonly text: string;
+  readonly [field: string]: unknown;
+}
+
+/** Throws where what a process wrote on standard error shows an uncaught fault. */
+export function assertNoTraces(what: string, stderr: readonly string[]): void {
+  const text = stderr.join("\n");
+  if (UNCAUGHT.test(text)) throw new Error(`${what} shows an uncaught fault:\n${text}`);
+}
+
+function parseLines<T>(lines: readonly string[]): T[] {
+  return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as T);
+}
+
+/** Runs one short command of the binary in a namespace. */
+export async function vpn(
+  at: Namespace,
+  args: readonly string[],
+  options: { stdin?: string; deadlineMs?: number; env?: Readonly<Record<string, string>> } = {},
+): Promise<Finished> {
+  const finished = await at.run([VPN_BIN, ...args], options);
+  assertNoTraces(`vpn ${args.join(" ")}`, [finished.stderr]);
+  return finished;
+}
+
+/** Writes a secret where only its owner can read it, as the program demands; gives the path. */
+export function secretFile(at: Namespace, name: string, secret: string): string {
+  const path = join(at.world.directory, `${at.name}-${name}.secret`);
+  writeFileSync(path, `${secret}\n`, { mode: 0o600 });
+  return path;
+}
+
+/** Flags with their values, as words of a command; those without a value are left out. */
+function flagsOf(values: Readonly<Record<string, string | number | undefined>>): string[] {
+  return Object.entries(values).flatMap(([flag, value]) =>
+    value === undefined ? [] : [flag, String(value)],
+  );
+}
+
+function instance(at: Namespace, what: string): string {
+  if (!existsSync(VPN_BIN)) throw new Error(`${VPN_BIN} is not there: run the build first`);
+  return at.world.folder(`${at.name}-${what}`);
+}
+
+/** `vpn server` with its own configuration file and state directory. */
+export class VpnServer {
+  readonly at: Namespace;
+  readonly stateDir: string;
+  readonly configFile: string;
+  readonly #port: number;
+  readonly #env: Readonly<Record<string, string>>;
+  #running: Running;
+
+  private constructor(
+    at: Namespace,
+    port: number,
+    folder: string,
+    env: Readonly<Record<string, string>>,
+  ) {
+    this.at = at;
+    this.#port = port;
+    this.stateDir = join(folder, "state");
+    this.configFile = join(folder, "config.toml");
+    this.#env = env;
+    this.#running = this.#spawn();
+  }
+
+  /** Starts it and waits for its listener on `port`, which `config` must name. */
+  static async start(
+    at: Namespace,
+    config: string,
+    options: { port?: number; name?: string; env?: Readonly<Record<string, string>> } = {},
+  ): Promise<VpnServer> {
+    const folder = instance(at, options.name ?? "vpn-server");
+    writeFileSync(join(folder, "config.toml"), config);
+    const server = new VpnServer(at, options.port ?? 5555, folder, options.env ?? {});
+    await server.#listening();
+    return server;
+  }
+
+  #spawn(): Running {
+    const flags = flagsOf({
+      "--config": this.configFile,
+      "--state-dir": this.stateDir,
+      "--log-format": "json",
+    });
+    return this.at.spawn([VPN_BIN, "server", ...flags], { env: this.#env });
+  }
+
+  async #listening(): Promise<void> {
+    const running = this.#running;
+    await until(
+      `vpn server listening on ${this.#port}`,
+      async () => {
+        if (!running.alive) throw new Error(`vpn server ended\n${running.output()}`);
+        const shown = await this.at.run(["ss", "-Hltn", `sport = :${this.#port}`]);
+        return shown.stdout !== "";
+      },
+      { explain: () => running.output() },
+    );
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get alive(): boolean {
+    return this.#running.alive;
+  }
+
+  /** Log lines of the present process. */
+  get log(): LogLine[] {
+    return parseLines<LogLine>(this.#running.lines.stderr);
+  }
+
+  get stderr(): readonly string[] {
+    return this.#running.lines.stderr;
+  }
+
+  /** Until a log line with this event (and these fields) is there. */
+  waitLog(event: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
+    return until(
+      `log line ${event} ${JSON.stringify(fields)}`,
+      () =>
+        this.log.find(
+          (line) =>
+            line.event === event &&
+            Object.entries(fields).every(([name, value]) => line[name] === value),
+        ),
+      { explain: () => this.#running.output() },
+    );
+  }
+
+  /** A command for the running server: `session list --json` and the like. */
+  command(...args: string[]): Promise<Finished> {
+    return vpn(this.at, [...args, "--state-dir", this.stateDir]);
+  }
+
+  async snapshot(): Promise<ServerSnapshot> {
+    const finished = await this.command("status", "--json");
+    if (finished.exitCode !== 0) throw new Error(finished.stderr);
+    return JSON.parse(finished.stdout) as ServerSnapshot;
+  }
+
+  /** Writes another configuration and has it read. */
+  async reload(config: string): Promise<void> {
+    writeFileSync(this.configFile, config);
+    const finished = await this.command("reload", "--json");
+    if (finished.exitCode !== 0) throw new Error(`${finished.stdout}${finished.stderr}`);
+  }
+
+  /** Ends it in order: exit code 0, nothing uncaught. */
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<void> {
+    const code = await this.#running.stop(signal);
+    assertNoTraces("vpn server", this.#running.lines.stderr);
+    if (code !== 0) throw new Error(`vpn server ended with ${code}\n${this.#running.output()}`);
+  }
+
+  async kill(): Promise<void> {
+    await this.#running.stop("SIGKILL");
+    assertNoTraces("vpn server", this.#running.lines.stderr);
+  }
+
+  restart(): Promise<void> {
+    this.#running = this.#spawn();
+    return this.#listening();
+  }
+}
+
+export interface ConnectOptions {
+  /** HOST:PORT */
+  readonly server: string;
+  readonly hub: string;
+  readonly user: string;
+  readonly password: string;
+  readonly nic?: string;
+  /** "none" unless given. */
+  readonly address?: string;
+  readonly mode?: "client" | "bridge";
+  /** Tries after the first failure. */
+  readonly retry?: number | "forever";
+  readonly retryInterval?: string;
+  /** Further flags, as typed. */
+  readonly flags?: readonly string[];
+}
+
+/** `vpn client connect` in the foreground, told to speak JSON. */
+export class VpnClient {
+  readonly at: Namespace;
+  readonly device: string;
+  readonly stateDir: string;
+  readonly #running: Running;
+
+  private constructor(at: Namespace, device: string, stateDir: string, running: Running) {
+    this.at = at;
+    this.device = device;
+    this.stateDir = stateDir;
+    this.#running = running;
+  }
+
+  /** Starts it; does not wait for the connection. */
+  static start(at: Namespace, options: ConnectOptions): VpnClient {
+    const device = options.nic ?? "tap0";
+    const stateDir = instance(at, `vpn-client-${device}`);
+    const flags = flagsOf({
+      "--state-dir": stateDir,
+      "--server": options.server,
+      "--hub": options.hub,
+      "--user": options.user,
+      "--password-file": secretFile(at, `${device}-password`, options.password),
+      "--nic": device,
+      "--address": options.address ?? "none",
+      "--mode": options.mode,
+      "--retry": options.retry,
+      "--retry-interval": options.retryInterval ?? "1s",
+    });
+    const running = at.spawn([
+      VPN_BIN,
+      "client",
+      "connect",
+      "--json",
+      "--insecure",
+      ...flags,
+      ...(options.flags ?? []),
+    ]);
+    return new VpnClient(at, device, stateDir, running);
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get alive(): boolean {
+    return this.#running.alive;
+  }
+
+  get events(): ClientEvent[] {
+    return parseLines<ClientEvent>(this.#running.lines.stdout);
+  }
+
+  output(): string {
+    return this.#running.output();
+  }
+
+  /** Until the given number of sessions have stood, the first unless told. */
+  async waitConnected(deadlineMs = 20_000, times = 1): Promise<void> {
+    await until(
+      `vpn client in ${this.at.name} connected`,
+      () => {
+        const count = this.events.filter(({ event }) => event === "connected").length;
+        if (count < times && !this.alive) throw new Error(`vpn client ended\n${this.output()}`);
+        return count >= times;
+      },
+      { deadlineMs, explain: () => this.output() },
+    );
+  }
+
+  /** Of a client told not to retry: its exit code and the `code` of the error it reported. */
+  async waitGivenUp(deadlineMs = 20_000): Promise<{ exitCode: number; code: string }> {
+    const exitCode = await this.#running.ended(deadlineMs);
+    assertNoTraces("vpn client", this.#running.lines.stderr);
+    const code = /"code":"([^"]+)"/.exec(this.#running.lines.stderr.join("\n"))?.[1];
+    return { exitCode, code: code ?? `no code in: ${this.output()}` };
+  }
+
+  async status(): Promise<ClientStatus[]> {
+    const finished = await vpn(this.at, [
+      "client",
+      "status",
+      "--json",
+      "--state-dir",
+      this.stateDir,
+    ]);
+    if (finished.exitCode !== 0) throw new Error(finished.stderr);
+    const answer = JSON.parse(finished.stdout) as ClientStatus | ClientStatus[];
+    return Array.isArray(answer) ? answer : [answer];
+  }
+
+  /** Ends it as Ctrl-C does and sees that it took its NIC along. Gives the exit code. */
+  async stop(signal: "SIGINT" | "SIGTERM" = "SIGINT"): Promise<number> {
+    const code = await this.#running.stop(signal);
+    assertNoTraces("vpn client", this.#running.lines.stderr);
+    if (await this.at.hasDevice(this.device)) throw new Error(`${this.device} is still there`);
+    return code;
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    await this.#running.stop("SIGKILL");
+    assertNoTraces("vpn client", this.#running.lines.stderr);
+  }
+}
