@@ -96,21 +96,20 @@ export class Batch {
     else this.#write(bytes, 0, bytes.length);
   }
 
-  /** The socket takes bytes again; true when nothing waits any more. */
-  drained(): boolean {
+  /** The socket takes bytes again. */
+  drained(): void {
     while (this.#waiting.length > 0) {
       const first = this.#waiting[0]!;
       const taken = this.#out.write(PACKET_BYTES.subarray(first.from, first.to));
       first.from += taken;
       this.waitingBytes -= taken;
       if (taken > 0) this.#blockedSince = 0;
-      if (first.from < first.to) return false;
+      if (first.from < first.to) return;
       slots.give(first.slot);
       this.#waiting.shift();
     }
     this.#blocked = false;
     this.flush();
-    return !this.#blocked;
   }
 
   /** True when bytes have waited for NO_PROGRESS_MS without the socket taking one. */

@@ -9,7 +9,7 @@ export interface ConnectionOwner {
   /** Where received frames go. */
   readonly sink: FrameSink;
   readonly stats: ReceivedCounts;
-  drained(connection: Connection): void;
+  drained(): void;
   lost(connection: Connection, reason: string): void;
 }
 
@@ -52,7 +52,8 @@ export class Connection implements LinkHandler {
   }
 
   drain(): void {
-    if (this.batch.drained()) this.#owner.drained(this);
+    this.batch.drained();
+    this.#owner.drained();
   }
 
   closed(reason: string): void {

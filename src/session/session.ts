@@ -122,6 +122,9 @@ export class Session implements Port, ConnectionOwner, Beating {
 
   drained(): void {
     if (!this.#isFull) return;
+    for (const { batch } of this.connections) {
+      if (batch.isBlocked && batch.heldBytes >= this.#egressBytes) return;
+    }
     this.#isFull = false;
     this.onReady?.();
   }
@@ -135,7 +138,7 @@ export class Session implements Port, ConnectionOwner, Beating {
     if (this.connections.length === 0 && this.#deps.endsWithLastConnection === true) {
       return this.close({ code: "connection_lost", detail: reason });
     }
-    if (this.#isFull && !this.connections.some(({ batch }) => batch.isBlocked)) this.drained();
+    this.drained();
   }
 
   beat(now: number): void {
