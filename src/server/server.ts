@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { ExitError, EXIT, messageOf } from "../base/errors.ts";
 import { sourceKey } from "../base/ip.ts";
 import type { Random } from "../base/random.ts";
+import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import { Conversation, type Reception } from "../session/accept.ts";
@@ -10,6 +11,7 @@ import { Heartbeat } from "../session/heartbeat.ts";
 import type { LinkOpening, TlsLink } from "../transport/tls-link.ts";
 import { Admission } from "./admission.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
+import { describeStep } from "./config-change.ts";
 import { HubHost } from "./hub-host.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
@@ -108,27 +110,45 @@ export class Server implements Reception, LinkOpening {
    * @returns one line for each thing that changed
    */
   async reload(next: ServerConfig): Promise<string[]> {
-    const before = this.#config;
-    const tlsChanged = JSON.stringify(before.tls) !== JSON.stringify(next.tls);
+    const steps = diffServerConfig(this.#config, next);
+    const tlsChanged = steps.some(({ kind }) => kind === "tls_changed");
     const tls = tlsChanged ? await this.#loadCertificate(next) : undefined;
-    const changes: string[] = [];
     this.#config = next;
     this.#admission.reconfigure(next.limits);
     this.#lockout.reconfigure(next.lockout);
-    this.#reloadHubs(before, next, changes);
-    if (tls !== undefined) {
-      this.#listeners?.rotate(tls);
-      this.#watchCertificate();
-      changes.push("tls");
+    const touchedHubs = new Set<string>();
+    for (const step of steps) {
+      switch (step.kind) {
+        case "hub_added":
+          this.#openHub(step.hub);
+          break;
+        case "hub_changed":
+          touchedHubs.add(step.hub.name.toLowerCase());
+          break;
+        case "user_added":
+        case "user_changed":
+        case "user_removed":
+          touchedHubs.add(step.hub.toLowerCase());
+          break;
+        case "hub_removed":
+          this.#closeHub(step.name);
+          break;
+        case "tls_changed":
+          this.#listeners?.rotate(tls!);
+          this.#watchCertificate();
+          break;
+        default:
+      }
     }
-    if (JSON.stringify(before.server.listen) !== JSON.stringify(next.server.listen)) {
-      this.#listeners?.reconfigure(next.server.listen);
-      changes.push("server.listen");
+    for (const config of next.hubs) {
+      const key = config.name.toLowerCase();
+      if (touchedHubs.has(key))
+        this.hubs.get(key)?.reconfigure(config, this.#options.generatedHash);
     }
+    this.#listeners?.reconfigure(next.server.listen);
     this.#scheduleExpiry();
-    for (const change of changes) {
-      this.#options.log.info("config_changed", `Changed: ${change}`, { path: change });
-    }
+    const changes = steps.map(describeStep);
+    for (const change of changes) this.#options.log.info("config_changed", change);
     return changes;
   }
 
@@ -213,26 +233,10 @@ export class Server implements Reception, LinkOpening {
     });
   }
 
-  #reloadHubs(before: ServerConfig, next: ServerConfig, changes: string[]): void {
-    const gone = new Set(this.hubs.keys());
-    for (const config of next.hubs) {
-      const key = config.name.toLowerCase();
-      gone.delete(key);
-      const host = this.hubs.get(key);
-      const was = before.hubs.find((hub) => hub.name.toLowerCase() === key);
-      if (host === undefined) {
-        this.#openHub(config);
-      } else if (JSON.stringify(was) !== JSON.stringify(config)) {
-        host.reconfigure(config, this.#options.generatedHash);
-      } else continue;
-      changes.push(`hub.${config.name}`);
-    }
-    for (const key of gone) {
-      const host = this.hubs.get(key)!;
-      this.hubs.delete(key);
-      host.close();
-      changes.push(`hub.${host.config.name} (removed)`);
-    }
+  #closeHub(name: string): void {
+    const key = name.toLowerCase();
+    this.hubs.get(key)?.close();
+    this.hubs.delete(key);
   }
 
   #loadCertificate(config: ServerConfig) {

@@ -1,0 +1,35 @@
+import type { ConfigStep } from "../config/diff.ts";
+
+/** The path of what a step changes, as logs and `vpn reload` show it. */
+export function describeStep(step: ConfigStep): string {
+  switch (step.kind) {
+    case "listener_added":
+      return `server.listen ${step.listen.address ?? "*"}:${step.listen.port} added`;
+    case "listener_removed":
+      return `server.listen ${step.listen.address ?? "*"}:${step.listen.port} removed`;
+    case "hub_added":
+      return `hub.${step.hub.name} added`;
+    case "hub_changed":
+      return `hub.${step.hub.name} changed: ${step.changed.join(", ")}`;
+    case "hub_removed":
+      return `hub.${step.name} removed`;
+    case "user_added":
+      return `hub.${step.hub}.user.${step.user.name} added`;
+    case "user_changed":
+      return `hub.${step.hub}.user.${step.user.name} changed: ${step.changed.join(", ")}`;
+    case "user_removed":
+      return `hub.${step.hub}.user.${step.name} removed`;
+    case "server_changed":
+      return `server changed: ${step.changed.join(", ")}`;
+    case "tls_changed":
+      return "tls changed";
+    case "log_changed":
+      return "log changed";
+    case "limits_changed":
+      return "limits changed";
+    case "lockout_changed":
+      return "lockout changed";
+    case "restart_needed":
+      return `${step.key} changed: takes effect at the next start`;
+  }
+}
