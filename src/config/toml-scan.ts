@@ -11,7 +11,9 @@ export function decodeText(file: string, bytes: Uint8Array): string {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    const before = new TextDecoder().decode(bytes.subarray(0, firstBadByte(bytes)));
+    // As a stream, so that the first bytes of the sequence that went wrong are not counted.
+    const good = bytes.subarray(0, goodPrefix(bytes));
+    const before = new TextDecoder().decode(good, { stream: true });
     throw fault(positionAt(file, before, before.length), "the bytes here are not UTF-8");
   }
   const nul = text.indexOf("\0");
@@ -92,8 +94,8 @@ const [HASH, QUOTE, APOSTROPHE, BACKSLASH] = [0x23, 0x22, 0x27, 0x5c];
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
 const [DOT, EQUALS, COMMA, LINE_FEED] = [0x2e, 0x3d, 0x2c, 0x0a];
 
-/** The longest prefix that may still be UTF-8; a decoder in stream mode forgives a sequence cut at the end. */
-function firstBadByte(bytes: Uint8Array): number {
+/** Length of the longest prefix that may still be UTF-8: a stream may end within a sequence. */
+function goodPrefix(bytes: Uint8Array): number {
   const isGood = (end: number) => {
     try {
       new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream: true });

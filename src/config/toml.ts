@@ -26,7 +26,8 @@ function parseSyntax(file: string, text: string): AST.TOMLTopLevelTable {
     return parseTOML(text, { tomlVersion: "1.0" }).body[0];
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
-    throw fault(positionAt(file, text, error.index), describeFault(file, text, error));
+    const index = faultIndex(text, error);
+    throw fault(positionAt(file, text, index), describeFault(file, text, index, error.message));
   }
 }
 
@@ -44,14 +45,21 @@ const PLAIN_WORDS: Readonly<Record<string, string>> = {
 };
 const DUPLICATE = "Defining a key multiple times is invalid";
 
-function describeFault(file: string, text: string, error: ParseError): string {
-  if (error.message === DUPLICATE) {
-    const first = firstDefinition(file, text, error.index);
+/** What is missing at the end of a line is found missing at the start of the next one. */
+function faultIndex(text: string, { index, message }: ParseError): number {
+  if (message === DUPLICATE || !(message in PLAIN_WORDS)) return index;
+  if (text[index - 1] !== "\n") return index;
+  return index - (text[index - 2] === "\r" ? 2 : 1);
+}
+
+function describeFault(file: string, text: string, index: number, message: string): string {
+  if (message === DUPLICATE) {
+    const first = firstDefinition(file, text, index);
     return `defined a second time${first === undefined ? "" : `, first in line ${first.line}`}`;
   }
-  const { line, column } = positionAt(file, text, error.index);
+  const { line, column } = positionAt(file, text, index);
   const shown = withoutSecret(text.split(/\r?\n/, line)[line - 1] ?? "");
-  const words = PLAIN_WORDS[error.message] ?? error.message;
+  const words = PLAIN_WORDS[message] ?? message;
   if (shown.trim() === "") return words;
   // Tabs stay tabs, so that the mark stands under its letter.
   const indent = shown.slice(0, column - 1).replace(/[^\t]/g, " ");
