@@ -8,7 +8,7 @@ import {
   statSync,
   type Stats,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { messageOf } from "../base/errors.ts";
 
 /** What was found at a path. `mode` holds the nine permission bits. */
@@ -27,6 +27,8 @@ export interface SourceFiles {
 }
 
 export const systemFiles: SourceFiles = { read: readRegularFile, glob: globFiles };
+
+export const hasWildcard = (pattern: string): boolean => /[*?[{]/.test(pattern);
 
 /** Readable by others than owner and group. */
 export const isWorldReadable = (mode: number): boolean => (mode & 0o004) !== 0;
@@ -82,8 +84,16 @@ function readUpTo(fd: number, size: number): Uint8Array {
   return bytes.subarray(0, filled);
 }
 
+/** The parts without wildcards are resolved like a path, so that "/" and ".." mean what they do elsewhere. */
 function globFiles(pattern: string, directory: string): readonly string[] {
-  if (!existsSync(directory)) return [];
-  const names = [...new Bun.Glob(pattern).scanSync({ cwd: directory, onlyFiles: false })];
-  return names.sort().map((name) => (name.startsWith("/") ? name : join(directory, name)));
+  const parts = pattern.split("/");
+  const first = parts.findIndex(hasWildcard);
+  if (first < 0) {
+    const path = resolve(directory, pattern);
+    return existsSync(path) ? [path] : [];
+  }
+  const base = resolve(directory, first === 0 ? "." : `${parts.slice(0, first).join("/")}/`);
+  if (!existsSync(base)) return [];
+  const glob = new Bun.Glob(parts.slice(first).join("/"));
+  return [...glob.scanSync({ cwd: base, onlyFiles: false })].sort().map((name) => join(base, name));
 }

@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import { MAX_CONFIG_BYTES } from "../base/limits.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { joinKeys } from "./shape.ts";
-import type { SourceFiles } from "./source-files.ts";
+import { hasWildcard, type SourceFiles } from "./source-files.ts";
 import { parseToml } from "./toml.ts";
 import { fault } from "./toml-scan.ts";
 import { emptyTable, type TomlNode, type TomlTable } from "./toml-tree.ts";
@@ -60,7 +60,7 @@ function includedPaths(root: TomlTable, files: SourceFiles): { found: string; na
     const directory = dirname(named.at.file);
     const matches = files.glob(named.value, directory);
     // A plain name is a promise that the file exists; a pattern may match nothing.
-    if (matches.length === 0 && !/[*?[{]/.test(named.value)) {
+    if (matches.length === 0 && !hasWildcard(named.value)) {
       throw fault(named.at, `${JSON.stringify(named.value)} does not exist`);
     }
     return matches.map((found) => ({ found, named }));
