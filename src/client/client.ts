@@ -1,0 +1,299 @@
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
+import { formatMac, type MacAddress } from "../base/mac.ts";
+import type { Random } from "../base/random.ts";
+import { createStateDir } from "../config/state-dir.ts";
+import type { Log } from "../observe/log.ts";
+import { dial, type Credential, type DialDeps, type DialTarget } from "../session/dial.ts";
+import { Heartbeat } from "../session/heartbeat.ts";
+import type { ResolvedAccount } from "./account.ts";
+import { createAddressing, type Addressing } from "./addressing.ts";
+import { Cable } from "./cable.ts";
+import { openControl, type ControlSocket } from "./control.ts";
+import { loadInstallation, loadMac } from "./identity.ts";
+import { KnownServers } from "./known-servers.ts";
+import type { OpenNic, VirtualNic } from "./nic.ts";
+import type { ClientEvent, ClientState, ClientStatus } from "./status.ts";
+import { Supervisor, type OpenSession } from "./supervisor.ts";
+import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
+
+/** The name that servers see (config-proposal.md 8). */
+const CLIENT_NAME = "Patchbay VPN Client";
+/** TCP connections of an account (config-proposal.md 7.4). */
+const CONNECTIONS = 1;
+/** The kernel queues and drops better than we do: the adapter is not read while the socket is full. */
+const EGRESS_BYTES = 0;
+
+export interface ClientOptions {
+  readonly resolved: ResolvedAccount;
+  readonly credential: Credential;
+  readonly stateDir: string;
+  readonly tempDir: string;
+  /** PATH, for the system's DHCP client. */
+  readonly searchPath: string;
+  readonly processId: number;
+  /** A person looks on: see `RetryPolicy`. */
+  readonly interactive: boolean;
+  readonly onEvent: (event: ClientEvent) => void;
+}
+
+export interface ClientDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly openNic: OpenNic;
+  /** That of the protocol, but in tests. */
+  readonly dial?: (target: DialTarget, deps: DialDeps) => Promise<OpenSession>;
+}
+
+/**
+ * Makes the adapter and the socket of an account. `run` connects it.
+ * @throws ExitError 75 where the account is connected already, 66 for a certificate file that is not there;
+ * SystemError where the adapter cannot be made
+ */
+export async function openClient(options: ClientOptions, deps: ClientDeps): Promise<Client> {
+  const { resolved, stateDir, tempDir } = options;
+  createStateDir(stateDir);
+  const verifyMode = loadVerifyMode(resolved.account.verify);
+  const mac = resolved.nic.mac ?? loadMac(stateDir, resolved.nic.device, deps.random);
+  const client = new Client(options, deps, verifyMode, mac);
+  const control = await openControl(
+    { stateDir, tempDir, name: resolved.name, clock: deps.clock },
+    { status: () => client.status(), disconnect: () => void client.stop() },
+  );
+  try {
+    client.attach(
+      control,
+      deps.openNic({ device: resolved.nic.device, mtu: resolved.nic.mtu, mac }),
+    );
+  } catch (error) {
+    control.close();
+    throw error;
+  }
+  return client;
+}
+
+/** One account at work: an adapter, and a session plugged into it, over any number of sessions. */
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #deps: ClientDeps;
+  readonly #mac: MacAddress;
+  readonly #verifier: CertificateVerifier;
+  readonly #supervisor: Supervisor;
+  readonly #startedAt: number;
+  readonly #cable = new Cable();
+  #nic: VirtualNic | undefined;
+  #addressing: Addressing | undefined;
+  #control: ControlSocket | undefined;
+  #isUp = false;
+  #isStopping = false;
+
+  constructor(options: ClientOptions, deps: ClientDeps, verifyMode: VerifyMode, mac: MacAddress) {
+    const { account } = options.resolved;
+    const { clock, random } = deps;
+    this.#options = options;
+    this.#deps = deps;
+    this.#mac = mac;
+    this.#startedAt = clock.wall();
+    const memory = new KnownServers(join(options.stateDir, "known_servers"));
+    this.#verifier = new CertificateVerifier(verifyMode, account, memory, clock);
+    this.#supervisor = new Supervisor({
+      dial: this.#dialer(),
+      retry: {
+        limit: account.retry === "forever" ? Infinity : account.retry,
+        intervalMs: account.retryIntervalMs,
+        interactive: options.interactive,
+      },
+      clock,
+      random,
+      onPhase: (phase) => options.onEvent({ event: phase }),
+      onSession: (open) => this.#plug(open),
+      onLost: () => this.#unplug(),
+      onRetry: (error, failures, delayMs) =>
+        options.onEvent({ event: "retrying", delayMs, failures, ...describe(error) }),
+    });
+  }
+
+  /** Hands over what `openClient` made; it is closed with the client. */
+  attach(control: ControlSocket, nic: VirtualNic): void {
+    const { resolved, stateDir, searchPath, onEvent } = this.#options;
+    const { clock, random } = this.#deps;
+    this.#control = control;
+    this.#nic = nic;
+    nic.plug(this.#cable);
+    this.#addressing = createAddressing(resolved.nic, this.#mac, nic, {
+      clock,
+      random,
+      stateDir,
+      searchPath,
+      onEvent,
+    });
+  }
+
+  /** Connects, and resolves after `stop()`. Rejects with what ended it for good. Nothing is left in either case. */
+  async run(): Promise<void> {
+    const { onEvent } = this.#options;
+    try {
+      await this.#supervisor.run();
+      onEvent({ event: "disconnected", reason: "user_cancel" });
+    } catch (error) {
+      onEvent({ event: "disconnected", reason: describe(error).code });
+      throw error;
+    } finally {
+      this.#isStopping = true;
+      await this.#addressing?.stop();
+      this.#nic?.close({ code: "client_ended" });
+      this.#control?.close();
+    }
+  }
+
+  /** Ends the session in order; `run` resolves then. May be called twice. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    try {
+      // While a session stands: a lease is given back by a frame.
+      await this.#addressing?.stop();
+    } finally {
+      this.#supervisor.stop();
+    }
+  }
+
+  status(): ClientStatus {
+    const { resolved, processId } = this.#options;
+    const { account, nic } = resolved;
+    const { state, established } = this.#supervisor;
+    return {
+      account: resolved.name,
+      pid: processId,
+      state: this.#state(),
+      startedAt: this.#startedAt,
+      server: serverText(account.host, account.port),
+      hub: account.hub,
+      user: account.user,
+      mode: account.mode,
+      verify: account.verify.kind,
+      insecure: this.#verifier.isInsecure,
+      nic: nic.device,
+      mac: formatMac(this.#mac),
+      mtu: nic.mtu,
+      addresses: addressesOf(nic.device),
+      established,
+      ...(state.kind === "connected" ? { session: sessionStatus(state.open, state.since) } : {}),
+      ...(state.kind === "retrying"
+        ? { retry: { failures: state.failures, at: state.at, error: describe(state.error) } }
+        : {}),
+    };
+  }
+
+  #state(): ClientState {
+    const { state } = this.#supervisor;
+    if (this.#isStopping) return "disconnecting";
+    switch (state.kind) {
+      case "dialing":
+        return state.phase;
+      case "connected":
+      case "retrying":
+        return state.kind;
+      case "ended":
+        return "disconnecting";
+    }
+  }
+
+  #dialer(): ConstructorParameters<typeof Supervisor>[0]["dial"] {
+    const { resolved, credential, stateDir } = this.#options;
+    const { host, port, hub, user, mode, family } = resolved.account;
+    const { clock, random, log } = this.#deps;
+    const heartbeat = new Heartbeat(clock);
+    const target: DialTarget = {
+      host,
+      port,
+      hub,
+      user,
+      mode,
+      family,
+      credential,
+      clientName: CLIENT_NAME,
+      connectionsWanted: CONNECTIONS,
+      installation: loadInstallation(stateDir, random),
+      verify: (certificate) => this.#verifier.verify(certificate),
+    };
+    const open = this.#deps.dial ?? dial;
+    return (signal, onPhase) =>
+      open(target, { clock, random, log, heartbeat, signal, onPhase, egressBytes: EGRESS_BYTES });
+  }
+
+  #plug(open: OpenSession): void {
+    const { session, server } = open;
+    const { onEvent } = this.#options;
+    const nic = this.#nic;
+    const addressing = this.#addressing;
+    if (nic === undefined || addressing === undefined) throw new Error("run() before attach()");
+    this.#pin();
+    // Once: the interface and its routes outlive the session.
+    if (!this.#isUp) nic.setUp();
+    this.#isUp = true;
+    session.plug(addressing.sink);
+    this.#cable.connect(session);
+    open.begin();
+    onEvent({
+      event: "connected",
+      session: session.name,
+      server: serverText(server.address, server.port),
+      cipher: server.cipher,
+      nic: nic.device,
+      insecure: this.#verifier.isInsecure,
+      message: session.welcome.message,
+    });
+    addressing.begin(session);
+  }
+
+  #unplug(): void {
+    this.#addressing?.pause();
+    this.#cable.connect(undefined);
+  }
+
+  #pin(): void {
+    const { onEvent } = this.#options;
+    try {
+      const sha256 = this.#verifier.confirm();
+      if (sha256 !== undefined) onEvent({ event: "certificate_pinned", sha256 });
+    } catch (error) {
+      // A full disk: the session is as safe as its certificate, the next one will ask again.
+      const message = `Cannot remember the server's certificate: ${messageOf(error)}`;
+      onEvent({ event: "warning", code: "pin_failed", message });
+    }
+  }
+}
+
+function sessionStatus(open: OpenSession, since: number): NonNullable<ClientStatus["session"]> {
+  const { session, server } = open;
+  return {
+    name: session.name,
+    connectionName: session.welcome.connectionName,
+    connectedAt: since,
+    serverProduct: server.product,
+    serverVersion: server.version,
+    serverBuild: server.build,
+    serverAddress: serverText(server.address, server.port),
+    cipher: server.cipher,
+    ...session.stats,
+  };
+}
+
+function describe(error: unknown): { readonly code: string; readonly message: string } {
+  return { code: error instanceof VpnError ? error.code : "internal", message: messageOf(error) };
+}
+
+function serverText(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** What the kernel has for the interface, without link-local addresses: they tell nothing. */
+function addressesOf(device: string): string[] {
+  return (networkInterfaces()[device] ?? []).flatMap(({ cidr, address }) =>
+    cidr === null || /^fe[89ab]/i.test(address) ? [] : [cidr],
+  );
+}

@@ -1,0 +1,128 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
+import { findSocket } from "../platform/socket-path.ts";
+import type { ClientStatus } from "./status.ts";
+
+export const CONTROL_CALLS = ["status", "disconnect"] as const;
+export type ControlCall = (typeof CONTROL_CALLS)[number];
+
+const SUFFIX = ".sock";
+/** NAME_MAX of Linux, less the suffix. */
+const MAX_FILE_CHARS = 250;
+/** A status has about 1 KiB. */
+const MAX_ANSWER_CHARS = 65_536;
+/** A client that lives answers at once. */
+const ANSWER_MS = 5_000;
+/** Putting everything away takes a client 5 s at most. */
+const GOODBYE_MS = 10_000;
+
+/** Where the client called `name` is known in the state directory; see `findSocket`. Case does not count. */
+export function controlPath(stateDir: string, name: string): string {
+  const file = [...new TextEncoder().encode(name.toLowerCase())].map(fileCharacter).join("");
+  // Cut names might meet; the digest keeps them apart.
+  const short =
+    file.length <= MAX_FILE_CHARS
+      ? file
+      : new Bun.CryptoHasher("sha256").update(file).digest("hex");
+  return join(stateDir, short + SUFFIX);
+}
+
+/** The paths of all clients in the state directory, in order; some may be dead. */
+export function listControls(stateDir: string): string[] {
+  try {
+    const names = readdirSync(stateDir).filter((name) => name.endsWith(SUFFIX));
+    return names.sort().map((name) => join(stateDir, name));
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** The status of the client at `path`; undefined where none runs. @throws VpnError `control_failed` */
+export async function askStatus(path: string, clock: Clock): Promise<ClientStatus | undefined> {
+  return (await call(path, "status", ANSWER_MS, clock)) as ClientStatus | undefined;
+}
+
+/**
+ * Ends the client at `path` and waits until it has put everything away. False where none runs.
+ * @throws VpnError `control_failed`
+ */
+export async function askDisconnect(path: string, clock: Clock): Promise<boolean> {
+  return (await call(path, "disconnect", GOODBYE_MS, clock)) !== undefined;
+}
+
+/** Letters, digits and a few signs stand for themselves; anything else, a path's `/` above all, as %XX. */
+function fileCharacter(byte: number): string {
+  const character = String.fromCharCode(byte);
+  return /[A-Za-z0-9_@+=-]/.test(character)
+    ? character
+    : `%${byte.toString(16).padStart(2, "0").toUpperCase()}`;
+}
+
+/** The result of a call; `disconnect` is answered twice, by a line and then by the end of the connection. */
+async function call(
+  wanted: string,
+  name: ControlCall,
+  limitMs: number,
+  clock: Clock,
+): Promise<unknown> {
+  const path = findSocket(wanted);
+  if (path === undefined) return undefined;
+  const ended = Promise.withResolvers<unknown>();
+  const fail = (why: string) =>
+    ended.reject(new VpnError("control_failed", `Cannot ask the client at ${path}: ${why}`));
+  const decoder = new TextDecoder();
+  let text = "";
+  let result: { readonly value: unknown } | undefined;
+  const deadline = clock.after(limitMs, () => fail(`no answer within ${limitMs / 1000} s`));
+  // The connection may fail before anybody waits for its end.
+  ended.promise.catch(() => undefined);
+  try {
+    const socket = await Bun.connect({
+      unix: path,
+      socket: {
+        open: (opened) => void opened.write(`${JSON.stringify({ call: name })}\n`),
+        data(_socket, chunk) {
+          text += decoder.decode(chunk, { stream: true });
+          if (text.length > MAX_ANSWER_CHARS) return fail("the answer is too long");
+          const end = text.indexOf("\n");
+          if (end < 0 || result !== undefined) return;
+          result = tryParseAnswer(text.slice(0, end), fail);
+          if (name !== "disconnect" && result !== undefined) ended.resolve(result.value);
+        },
+        close: () =>
+          result === undefined ? fail("it gave no answer") : ended.resolve(result.value),
+        error: (_socket, error) => fail(error.message),
+        // The promise of the call tells the same.
+        connectError: () => undefined,
+      },
+    });
+    return await ended.promise.finally(() => socket.terminate());
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code === "ECONNREFUSED" || code === "ENOENT") return undefined;
+    throw error;
+  } finally {
+    deadline.cancel();
+  }
+}
+
+function tryParseAnswer(
+  line: string,
+  fail: (why: string) => void,
+): { readonly value: unknown } | undefined {
+  try {
+    const parsed = JSON.parse(line) as {
+      ok?: unknown;
+      result?: unknown;
+      error?: { message?: unknown };
+    };
+    if (parsed.ok === true) return { value: parsed.result };
+    fail(String(parsed.error?.message ?? "it refused"));
+  } catch (error) {
+    fail(messageOf(error));
+  }
+  return undefined;
+}

@@ -1,0 +1,153 @@
+import type { Clock } from "../base/clock.ts";
+import { messageOf, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
+import { afterLong } from "../base/long-timer.ts";
+import type { Random } from "../base/random.ts";
+import type { CloseReason, Port } from "../hub/port.ts";
+import type { DialedSession, DialPhase } from "../session/dial.ts";
+import type { Session } from "../session/session.ts";
+import { retryAfter, type RetryPolicy } from "./retry.ts";
+
+/** What a client uses of a session. */
+export type ClientSession = Pick<
+  Session,
+  keyof Port | "welcome" | "stats" | "isClosed" | "onClosed"
+>;
+
+/** A session as `dial` hands it over. */
+export type OpenSession = Omit<DialedSession, "session"> & { readonly session: ClientSession };
+
+/** Where an account stands. */
+export type SupervisorState =
+  | { readonly kind: "dialing"; readonly phase: DialPhase }
+  | { readonly kind: "connected"; readonly open: OpenSession; readonly since: number }
+  | {
+      readonly kind: "retrying";
+      readonly error: Error;
+      readonly failures: number;
+      readonly at: number;
+    }
+  | { readonly kind: "ended" };
+
+export interface SupervisorDeps {
+  readonly dial: (signal: AbortSignal, onPhase: (phase: DialPhase) => void) => Promise<OpenSession>;
+  readonly retry: RetryPolicy;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onPhase: (phase: DialPhase) => void;
+  /** A session stands: plug it in, and `begin` it. */
+  readonly onSession: (open: OpenSession) => void;
+  /** The session is gone; another may follow. */
+  readonly onLost: () => void;
+  readonly onRetry: (error: Error, failures: number, delayMs: number) => void;
+}
+
+/** Keeps one account connected: dials, holds the session, and begins anew when it is lost (hub.md 15.4). */
+export class Supervisor {
+  state: SupervisorState = { kind: "dialing", phase: "resolving" };
+  /** Sessions that stood so far. */
+  established = 0;
+  readonly #deps: SupervisorDeps;
+  readonly #stop = new AbortController();
+
+  constructor(deps: SupervisorDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves after `stop()`; rejects with the error that ends it for good. Called once. */
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      let failures = 0;
+      while (!signal.aborted) {
+        const outcome = await this.#attempt();
+        if (signal.aborted) return;
+        failures = outcome.wasEstablished ? 1 : failures + 1;
+        const verdict = retryAfter(outcome.error, failures, this.#deps.retry, this.#deps.random);
+        if (verdict.kind === "give-up") throw outcome.error;
+        await this.#wait(outcome.error, failures, verdict.delayMs);
+      }
+    } finally {
+      this.state = { kind: "ended" };
+    }
+  }
+
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  async #attempt(): Promise<{ error: Error; wasEstablished: boolean }> {
+    const { signal } = this.#stop;
+    let open: OpenSession;
+    try {
+      open = await this.#deps.dial(signal, (phase) => {
+        this.state = { kind: "dialing", phase };
+        this.#deps.onPhase(phase);
+      });
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+      return { error, wasEstablished: false };
+    }
+    const error = await this.#hold(open);
+    return { error, wasEstablished: true };
+  }
+
+  /** Until the session ends, by whomever; answers why. */
+  async #hold(open: OpenSession): Promise<Error> {
+    const { session } = open;
+    const { auto_disconnect: autoDisconnectS } = session.welcome.policy;
+    const { clock, onSession, onLost } = this.#deps;
+    const { signal } = this.#stop;
+    const ended = Promise.withResolvers<Error>();
+    session.onClosed = (reason) => ended.resolve(endOf(reason));
+    const stop = () => {
+      session.close({ code: "user_cancel" });
+      ended.resolve(new VpnError("cancelled", "The session was ended by the user"));
+    };
+    const expire = () => {
+      ended.resolve(
+        new RefusedError(
+          WIRE_ERROR.AUTO_DISCONNECT,
+          "The policy of the hub ends sessions after this time",
+        ),
+      );
+      session.close({ code: "auto_disconnect" });
+    };
+    const expiry = afterLong(clock, (autoDisconnectS || Infinity) * 1000, expire);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      if (signal.aborted) stop();
+      else if (session.isClosed) ended.resolve(endOf({ code: "closed" }));
+      else {
+        this.established++;
+        this.state = { kind: "connected", open, since: clock.wall() };
+        onSession(open);
+      }
+      return await ended.promise;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      expiry.cancel();
+      session.close({ code: "ended" });
+      if (this.state.kind === "connected") onLost();
+    }
+  }
+
+  #wait(error: Error, failures: number, delayMs: number): Promise<void> {
+    const { clock, onRetry } = this.#deps;
+    const { signal } = this.#stop;
+    this.state = { kind: "retrying", error, failures, at: clock.wall() + delayMs };
+    const waited = Promise.withResolvers<void>();
+    const timer = clock.after(delayMs, waited.resolve);
+    const stop = () => waited.resolve();
+    signal.addEventListener("abort", stop, { once: true });
+    onRetry(error, failures, delayMs);
+    return waited.promise.finally(() => {
+      timer.cancel();
+      signal.removeEventListener("abort", stop);
+    });
+  }
+}
+
+function endOf(reason: CloseReason): Error {
+  const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
+  return new VpnError("session_ended", `The session has ended (${reason.code})${detail}`);
+}

@@ -1,0 +1,130 @@
+import { basename } from "node:path";
+import { formatBytes, formatDuration, formatMoment } from "../cli/figure.ts";
+import { formatPairs } from "../cli/table.ts";
+import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
+import { askDisconnect, askStatus, controlPath, listControls } from "../client/control-call.ts";
+import type { ClientStatus } from "../client/status.ts";
+import type { ASK_FLAGS } from "./catalog.ts";
+import type { FlagValues } from "./definition.ts";
+import type { CommandEnvironment } from "./environment.ts";
+import { stateDirOf } from "./state-dir.ts";
+
+type AskFlags = FlagValues<typeof ASK_FLAGS>;
+
+/** `vpn client status [NAME]`: of one client, or of all that run with this state directory. */
+export async function status(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+  name?: string,
+): Promise<ExitCode> {
+  const stateDir = stateDirOf("client", environment, flags);
+  const running = await findRunning(environment, stateDir, name);
+  if (name !== undefined && running.length === 0) throw notRunning(name);
+  if (flags.json) {
+    const statuses = running.map((client) => client.status);
+    environment.stdout(`${JSON.stringify(name === undefined ? statuses : statuses[0])}\n`);
+  } else if (running.length === 0) environment.stdout("No client runs\n");
+  else {
+    const now = environment.clock.wall();
+    const texts = running.map((client) => formatPairs(describe(client.status, now)));
+    environment.stdout(texts.join("\n"));
+  }
+  return EXIT.ok;
+}
+
+/** `vpn client disconnect [NAME]`: returns when the client has put everything away. */
+export async function disconnect(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+  name?: string,
+): Promise<ExitCode> {
+  const stateDir = stateDirOf("client", environment, flags);
+  const running = await findRunning(environment, stateDir, name);
+  if (running.length > 1) {
+    const names = running.map((client) => client.status.account).join(", ");
+    throw new ExitError(EXIT.usage, `Several clients run, name one: ${names}`);
+  }
+  const [client] = running;
+  if (client === undefined) throw notRunning(name);
+  await askDisconnect(client.path, environment.clock);
+  const { account } = client.status;
+  environment.stdout(
+    flags.json ? `${JSON.stringify({ disconnected: account })}\n` : `Disconnected ${account}\n`,
+  );
+  return EXIT.ok;
+}
+
+interface RunningClient {
+  readonly path: string;
+  readonly status: ClientStatus;
+}
+
+/** Sockets of clients that died are passed over; the next client of that name removes them. */
+async function findRunning(
+  environment: CommandEnvironment,
+  stateDir: string,
+  name: string | undefined,
+): Promise<RunningClient[]> {
+  const paths = name === undefined ? listControls(stateDir) : [controlPath(stateDir, name)];
+  const found = await Promise.all(
+    paths.map(async (path) => ({ path, status: await askOrExplain(path, environment) })),
+  );
+  return found.filter((client): client is RunningClient => client.status !== undefined);
+}
+
+async function askOrExplain(
+  path: string,
+  environment: CommandEnvironment,
+): Promise<ClientStatus | undefined> {
+  try {
+    return await askStatus(path, environment.clock);
+  } catch (error) {
+    const code = (error as { code?: string }).code;
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+    throw new ExitError(
+      EXIT.noPermission,
+      `Cannot ask ${basename(path)}: it belongs to another user`,
+    );
+  }
+}
+
+function notRunning(name: string | undefined): ExitError {
+  const who = name === undefined ? "No client runs" : `No client "${name}" runs`;
+  return new ExitError(EXIT.unavailable, `${who} with this state directory`);
+}
+
+function describe(status: ClientStatus, now: number): [string, string][] {
+  const { session, retry } = status;
+  const pairs: [string, string][] = [
+    ["Account", status.account],
+    [
+      "State",
+      status.insecure
+        ? `${status.state}, INSECURE: the certificate is not looked at`
+        : status.state,
+    ],
+    ["Server", `${status.server}, hub ${status.hub}, user ${status.user}`],
+    ["Interface", `${status.nic} ${status.mac}, MTU ${status.mtu}`],
+    ["Addresses", status.addresses.join(", ") || "none"],
+    ["Process", `${status.pid}, since ${formatMoment(status.startedAt)}`],
+    ["Sessions", String(status.established)],
+  ];
+  if (session !== undefined) {
+    pairs.push(
+      ["Session", `${session.name}, connection ${session.connectionName}`],
+      ["Connected", `${formatDuration(now - session.connectedAt)} to ${session.serverAddress}`],
+      ["Product", `${session.serverProduct}, build ${session.serverBuild}`],
+      ["Cipher", session.cipher],
+      ["Sent", `${formatBytes(session.outBytes)} in ${session.outFrames} frames`],
+      ["Received", `${formatBytes(session.inBytes)} in ${session.inFrames} frames`],
+      ["Dropped", `${session.droppedFrames} frames`],
+    );
+  }
+  if (retry !== undefined) {
+    pairs.push(
+      ["Failure", `${retry.failures}: ${retry.error.message}`],
+      ["Next try", `in ${formatDuration(retry.at - now)}`],
+    );
+  }
+  return pairs;
+}

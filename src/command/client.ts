@@ -1,0 +1,114 @@
+import { tmpdir } from "node:os";
+import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
+import { resolveAccount, type AccountFlags, type ResolvedAccount } from "../client/account.ts";
+import { openClient, type Client } from "../client/client.ts";
+import { openTapNic } from "../client/tap-nic.ts";
+import type { AccountCredential } from "../config/client-config.ts";
+import { loadClientConfig } from "../config/load.ts";
+import { createLog } from "../observe/log.ts";
+import type { Credential } from "../session/dial.ts";
+import type { CONNECT_FLAGS } from "./catalog.ts";
+import { jsonView, lineView, LiveView, type ClientView } from "./client-view.ts";
+import type { FlagValues } from "./definition.ts";
+import type { CommandEnvironment } from "./environment.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { readPassword } from "./password.ts";
+import { loadOptions, stateDirFor } from "./state-dir.ts";
+
+type ConnectFlags = FlagValues<typeof CONNECT_FLAGS>;
+
+/** `vpn client connect [ACCOUNT]`: connects and stays until it is told to stop. */
+export async function connect(
+  environment: CommandEnvironment,
+  flags: ConnectFlags,
+  accountName?: string,
+): Promise<ExitCode> {
+  const { config } = loadClientConfig(loadOptions(environment, flags.config));
+  const resolved = resolveAccount(config, accountName, accountFlags(flags));
+  const credential = await credentialOf(resolved, flags, environment);
+  let client: Client | undefined;
+  const view = chooseView(environment, flags, () => client?.status());
+  const log = createLog({
+    clock: environment.clock,
+    write: (line) => view.log(line),
+    level: flags.logLevel ?? config.log.level,
+    format: flags.logFormat ?? config.log.format,
+  });
+  const interrupts = onInterrupt(
+    environment,
+    ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"],
+    () => void client?.stop(),
+  );
+  try {
+    client = await openClient(
+      {
+        resolved,
+        credential,
+        stateDir: stateDirFor("client", environment, flags.stateDir, config.client.stateDir),
+        tempDir: tmpdir(),
+        searchPath: environment.variables["PATH"] ?? "",
+        processId: environment.processId,
+        interactive: environment.stdoutIsTerminal && !flags.json,
+        onEvent: (event) => view.event(event),
+      },
+      { clock: environment.clock, random: environment.random, log, openNic: openTapNic },
+    );
+    if (interrupts.first !== undefined) void client.stop();
+    await client.run();
+    return interrupts.first === "SIGINT" ? EXIT.interrupted : EXIT.ok;
+  } finally {
+    view.close();
+    interrupts.release();
+  }
+}
+
+function accountFlags(flags: ConnectFlags): AccountFlags {
+  if (flags.insecure && flags.verify !== undefined) {
+    throw new ExitError(EXIT.usage, "--insecure and --verify exclude each other");
+  }
+  return {
+    ...flags,
+    verify: flags.insecure ? { kind: "off" } : flags.verify,
+    credential: credentialFlags(flags),
+    retryIntervalMs: flags.retryInterval,
+  };
+}
+
+function credentialFlags(flags: ConnectFlags): AccountCredential | undefined {
+  const withPassword = flags.plain || flags.passwordFile !== undefined;
+  if (flags.anonymous && withPassword) {
+    throw new ExitError(EXIT.usage, "--anonymous goes with neither --password-file nor --plain");
+  }
+  if (flags.anonymous) return { kind: "anonymous" };
+  return withPassword ? { kind: "password", secret: undefined, plain: flags.plain } : undefined;
+}
+
+/** What proves who we are; a password that neither file nor flag names is asked for. */
+async function credentialOf(
+  { account, name }: ResolvedAccount,
+  flags: ConnectFlags,
+  environment: CommandEnvironment,
+): Promise<Credential> {
+  const { credential } = account;
+  if (credential.kind === "anonymous") return { kind: "anonymous" };
+  const { secret, plain } = credential;
+  if (secret?.kind === "sha0") return { kind: "password-hash", hash: secret.hash };
+  const password =
+    secret?.bytes ??
+    (await readPassword(
+      flags.passwordFile,
+      `Password of ${account.user} on ${account.host} (${name}): `,
+      environment,
+    ));
+  return { kind: plain ? "plain-password" : "password", password };
+}
+
+function chooseView(
+  environment: CommandEnvironment,
+  flags: ConnectFlags,
+  status: ConstructorParameters<typeof LiveView>[1],
+): ClientView {
+  if (flags.json) return jsonView(environment);
+  const isLive = environment.stdoutIsTerminal && environment.variables["TERM"] !== "dumb";
+  return isLive ? new LiveView(environment, status) : lineView(environment);
+}

@@ -1,0 +1,102 @@
+import { systemClock, type Clock } from "../base/clock.ts";
+import { systemRandom, type Random } from "../base/random.ts";
+
+/** Signals that commands answer. SIGPIPE stands for a standard output that nobody reads any more. */
+export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE";
+
+/** All that a command sees of the world around the process, so that a test can be that world. */
+export interface CommandEnvironment {
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly userId: number;
+  readonly processId: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whole lines with their ends, or control sequences for a live line. */
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly stdoutIsTerminal: boolean;
+  readonly stderrIsTerminal: boolean;
+  readonly stdinIsTerminal: boolean;
+  readonly stdin: KeyboardInput;
+  /** Width of the terminal at this moment, 80 where there is none. */
+  columns(): number;
+  /** Calls `run` for each such signal until the returned function is called. */
+  onSignal(name: SignalName, run: () => void): () => void;
+  /** Calls `run` for what nobody caught, an exception or a rejection, until the returned function is called. */
+  onFault(run: (error: unknown) => void): () => void;
+  /** Ends the process at once, with nothing cleaned up. */
+  exit(code: number): void;
+}
+
+/** Standard input, as bytes or as keys. */
+export interface KeyboardInput {
+  /** Reads to the end, or until `maxBytes` have come. */
+  readAll(maxBytes: number): Promise<Uint8Array>;
+  /** Switches echo and line editing of the terminal off, or on again. */
+  setRaw(raw: boolean): void;
+  /** Hands over what comes; undefined at the end. The returned function stops it. */
+  onInput(take: (bytes: Uint8Array | undefined) => void): () => void;
+}
+
+/** The process that runs us. */
+export function systemEnvironment(): CommandEnvironment {
+  const brokenPipe = new Set<() => void>();
+  process.stdout.on("error", () => {
+    if (brokenPipe.size === 0) process.exit(141);
+    for (const run of brokenPipe) run();
+  });
+  // Nowhere is left to complain to.
+  process.stderr.on("error", () => undefined);
+  return {
+    variables: process.env,
+    userId: process.getuid?.() ?? 0,
+    processId: process.pid,
+    clock: systemClock,
+    random: systemRandom,
+    stdout: (text) => void process.stdout.write(text),
+    stderr: (text) => void process.stderr.write(text),
+    stdoutIsTerminal: process.stdout.isTTY === true,
+    stderrIsTerminal: process.stderr.isTTY === true,
+    stdinIsTerminal: process.stdin.isTTY === true,
+    stdin: systemInput,
+    columns: () => process.stdout.columns || 80,
+    onSignal(name, run) {
+      if (name === "SIGPIPE") {
+        brokenPipe.add(run);
+        return () => void brokenPipe.delete(run);
+      }
+      process.on(name, run);
+      return () => void process.off(name, run);
+    },
+    onFault(run) {
+      process.on("uncaughtException", run).on("unhandledRejection", run);
+      return () => void process.off("uncaughtException", run).off("unhandledRejection", run);
+    },
+    exit: (code) => process.exit(code),
+  };
+}
+
+const systemInput: KeyboardInput = {
+  async readAll(maxBytes) {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxBytes) break;
+    }
+    return new Uint8Array(Buffer.concat(chunks));
+  },
+  setRaw: (raw) => void process.stdin.setRawMode(raw),
+  onInput(take) {
+    const data = (chunk: Uint8Array) => take(chunk);
+    const end = () => take(undefined);
+    process.stdin.on("data", data).on("end", end).on("close", end);
+    process.stdin.resume();
+    return () => {
+      process.stdin.off("data", data).off("end", end).off("close", end);
+      process.stdin.pause();
+      process.stdin.unref();
+    };
+  },
+};

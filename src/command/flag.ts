@@ -1,0 +1,103 @@
+import { resolve } from "node:path";
+import { tryParseNet, type Net } from "../base/ip.ts";
+import { isGroupMac, MAC_ZERO, tryParseMac, type MacAddress } from "../base/mac.ts";
+import type { NicAddress, VerifySetting } from "../config/client-config.ts";
+import { tryParseServerAddress, type ServerAddress } from "../config/remote.ts";
+
+// What the values of flags mean. Each function takes the text and answers the value or throws with what was
+// expected; a text is parsed by its own grammar, so that `4e3` is no port.
+
+const MAX_NAME_CHARS = 255;
+/** IFNAMSIZ of Linux, less the NUL. */
+const MAX_DEVICE_CHARS = 15;
+
+/** `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. */
+export function parseServer(text: string): ServerAddress {
+  const found = tryParseServerAddress(text);
+  if (found !== undefined) return found;
+  const port = /^(?:\[[^\]]*\]|[^:[\]]+):(.*)$/.exec(text)?.[1];
+  if (port !== undefined) parseInteger("a port", 1, 65_535)(port);
+  throw new Error("expected HOST or HOST:PORT, an IPv6 address in brackets");
+}
+
+/** A parser of whole decimal numbers in a range. */
+export function parseInteger(what: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : -1;
+    if (value >= min && value <= max) return value;
+    throw new Error(`expected ${what} from ${min} to ${max}`);
+  };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A parser of durations such as `15s`, into milliseconds; the bounds are written in the same way. */
+export function parseDuration(min: string, max: string): (text: string) => number {
+  return (text) => {
+    const value = durationMs(text);
+    if (value >= durationMs(min) && value <= durationMs(max)) return value;
+    throw new Error(`expected a duration from ${min} to ${max}, such as 15s or 2m`);
+  };
+}
+
+function durationMs(text: string): number {
+  const found = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
+  return found === null ? -1 : Number(found[1]) * UNIT_MS[found[2]!]!;
+}
+
+export function parseRetry(text: string): number | "forever" {
+  if (text === "forever") return text;
+  return parseInteger('"forever" or a number of tries', 0, 1_000_000)(text);
+}
+
+/** `dhcp`, `none`, or networks separated by commas: the addresses of the interface with their prefixes. */
+export function parseAddress(text: string): NicAddress {
+  if (text === "dhcp" || text === "none") return { kind: text };
+  const nets: Net[] = [];
+  for (const part of text.split(",")) {
+    const net = part.includes("/") ? tryParseNet(part) : undefined;
+    if (net === undefined) {
+      throw new Error('expected "dhcp", "none", or addresses such as 192.168.30.20/24,fd00::20/64');
+    }
+    nets.push(net);
+  }
+  return { kind: "static", nets };
+}
+
+export function parseMac(text: string): MacAddress {
+  const mac = tryParseMac(text);
+  if (mac !== undefined && mac !== MAC_ZERO && !isGroupMac(mac)) return mac;
+  throw new Error("expected the MAC address of one station, such as 5e:00:53:00:00:01");
+}
+
+/** The name of a network interface as Linux takes it. */
+export function parseDevice(text: string): string {
+  const isGood =
+    text.length <= MAX_DEVICE_CHARS && /^[\w.@+-]+$/.test(text) && !/^\.\.?$/.test(text);
+  if (isGood) return text;
+  throw new Error(`expected a name of at most ${MAX_DEVICE_CHARS} letters, digits and . _ @ + -`);
+}
+
+/** Names of hubs, users and accounts. */
+export function parseName(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  if (text !== "" && text.length <= MAX_NAME_CHARS && !/[\u0000-\u001f\u007f]/.test(text))
+    return text;
+  throw new Error(`expected a name of 1 to ${MAX_NAME_CHARS} characters`);
+}
+
+/** `auto`, `system`, `sha256:HEX`, `off`, or the path of a certificate. */
+export function parseVerify(text: string): VerifySetting {
+  if (text === "auto" || text === "system" || text === "off") return { kind: text };
+  const hex = /^sha256:([0-9a-f:]+)$/i.exec(text)?.[1]?.replaceAll(":", "");
+  if (hex?.length === 64) return { kind: "sha256", fingerprint: Uint8Array.fromHex(hex) };
+  if (hex !== undefined || text === "" || /^sha256:/i.test(text)) {
+    throw new Error('expected "auto", "system", "off", sha256: with 64 hex digits, or a file');
+  }
+  return { kind: "file", path: resolve(text) };
+}
+
+export function parseText(text: string): string {
+  if (text !== "") return text;
+  throw new Error("expected a value");
+}

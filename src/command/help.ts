@@ -1,0 +1,41 @@
+import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
+import { nearestName } from "../config/nearest-name.ts";
+import clientChapter from "../doc/client.md" with { type: "text" };
+import configurationChapter from "../doc/configuration.md" with { type: "text" };
+import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
+import securityChapter from "../doc/security.md" with { type: "text" };
+import type { CommandEnvironment } from "./environment.ts";
+
+/** The chapters of the documentation, carried by the binary. */
+const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text: string }>> = {
+  client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
+  configuration: { brief: "config.toml and the state directory", text: configurationChapter },
+  "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
+  security: { brief: "passwords, certificates, limits, rights", text: securityChapter },
+};
+
+/** `vpn help [TOPIC]`. */
+export async function help(
+  environment: CommandEnvironment,
+  _flags: object,
+  topic?: string,
+): Promise<ExitCode> {
+  if (topic === undefined) {
+    const width = Math.max(...Object.keys(CHAPTERS).map((name) => name.length));
+    const lines = Object.entries(CHAPTERS).map(
+      ([name, { brief }]) => `  vpn help ${name.padEnd(width)}  ${brief}\n`,
+    );
+    environment.stdout(`${lines.join("")}Commands and flags: vpn --help, vpn COMMAND --help\n`);
+    return EXIT.ok;
+  }
+  const chapter = Object.hasOwn(CHAPTERS, topic) ? CHAPTERS[topic] : undefined;
+  if (chapter === undefined) {
+    const near = nearestName(topic, Object.keys(CHAPTERS));
+    throw new ExitError(
+      EXIT.usage,
+      `Unknown topic "${topic}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+    );
+  }
+  environment.stdout(chapter.text);
+  return EXIT.ok;
+}

@@ -1,0 +1,246 @@
+import { join } from "node:path";
+import { formatBytes, formatDuration } from "../cli/figure.ts";
+import { formatPairs, formatTable } from "../cli/table.ts";
+import { EXIT, ExitError, messageOf, type ExitCode } from "../base/errors.ts";
+import { findSocket } from "../platform/socket-path.ts";
+import { CONTROL_SOCKET } from "../server/control-socket.ts";
+import type { CounterRecord } from "../hub/port-counters.ts";
+import type { HubSnapshot, ServerSnapshot } from "../server/snapshot.ts";
+import type { ASK_FLAGS } from "./catalog.ts";
+import type { FlagValues } from "./definition.ts";
+import type { CommandEnvironment } from "./environment.ts";
+import { stateDirOf } from "./state-dir.ts";
+
+// What the running server tells by the socket in its state directory: tables for people, the very answer for
+// machines.
+
+type AskFlags = FlagValues<typeof ASK_FLAGS>;
+
+/** A server that lives answers at once; a reload reads files. */
+const ANSWER_MS = 30_000;
+
+/** `vpn status`. */
+export async function status(environment: CommandEnvironment, flags: AskFlags): Promise<ExitCode> {
+  const snapshot = await askSnapshot(environment, flags);
+  if (flags.json) return printJson(environment, snapshot);
+  const pairs: [string, string][] = [
+    ["Version", `${snapshot.version} (${snapshot.commit}, ${snapshot.buildDate})`],
+    ["Process", String(snapshot.pid)],
+    ["Up", formatDuration(snapshot.uptimeSeconds * 1000)],
+    ["Memory", formatBytes(snapshot.residentBytes)],
+    ["Pending logins", String(snapshot.connections.pending)],
+    ...snapshot.listeners.map(({ address, port, status: state, problem }): [string, string] => [
+      `Port ${address === undefined ? "" : `${address} `}${port}`,
+      problem === undefined ? state : `${state}: ${problem}`,
+    ]),
+  ];
+  const rows = snapshot.hubs.map((hub) => [
+    hub.name,
+    hub.online ? "online" : "offline",
+    String(hub.users),
+    String(hub.sessions.length),
+    String(hub.macTable.length),
+    formatBytes(bytesOf(hub.traffic.ingress)),
+    formatBytes(bytesOf(hub.traffic.egress)),
+    String(dropsOf(hub.traffic)),
+  ]);
+  const columns = [
+    { title: "HUB" },
+    { title: "STATE" },
+    { title: "USERS", alignRight: true },
+    { title: "SESSIONS", alignRight: true },
+    { title: "MACS", alignRight: true },
+    { title: "IN", alignRight: true },
+    { title: "OUT", alignRight: true },
+    { title: "DROPS", alignRight: true },
+  ];
+  environment.stdout(
+    `${formatPairs(pairs)}\n${formatTable(columns, rows, tableWidth(environment))}`,
+  );
+  return EXIT.ok;
+}
+
+/** `vpn session list [HUB]`. */
+export async function sessionList(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+  hub?: string,
+): Promise<ExitCode> {
+  const hubs = chooseHubs(await askSnapshot(environment, flags), hub);
+  if (flags.json) {
+    const sessions = hubs.flatMap(({ name, sessions: all }) =>
+      all.map((one) => ({ hub: name, ...one })),
+    );
+    return printJson(environment, sessions);
+  }
+  const now = environment.clock.wall();
+  const rows = hubs.flatMap((each) =>
+    each.sessions.map((session) => [
+      each.name,
+      session.name,
+      session.user,
+      session.mode,
+      session.address,
+      session.host,
+      formatDuration(now - Date.parse(session.since)),
+      formatBytes(bytesOf(session.traffic.ingress)),
+      formatBytes(bytesOf(session.traffic.egress)),
+    ]),
+  );
+  const columns = [
+    { title: "HUB" },
+    { title: "SESSION" },
+    { title: "USER" },
+    { title: "MODE" },
+    { title: "ADDRESS" },
+    { title: "HOST" },
+    { title: "SINCE", alignRight: true },
+    { title: "IN", alignRight: true },
+    { title: "OUT", alignRight: true },
+  ];
+  return printTable(environment, columns, rows, "No session");
+}
+
+/** `vpn mac list [HUB]`. */
+export async function macList(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+  hub?: string,
+): Promise<ExitCode> {
+  const hubs = chooseHubs(await askSnapshot(environment, flags), hub);
+  if (flags.json) {
+    const entries = hubs.flatMap(({ name, macTable }) =>
+      macTable.map((one) => ({ hub: name, ...one })),
+    );
+    return printJson(environment, entries);
+  }
+  const rows = hubs.flatMap((each) =>
+    each.macTable.map((entry) => [
+      each.name,
+      entry.mac,
+      entry.vlan === 0 ? "-" : String(entry.vlan),
+      entry.session,
+      formatDuration(entry.ageSeconds * 1000),
+      formatDuration(entry.idleSeconds * 1000),
+    ]),
+  );
+  const columns = [
+    { title: "HUB" },
+    { title: "MAC" },
+    { title: "VLAN", alignRight: true },
+    { title: "SESSION" },
+    { title: "AGE", alignRight: true },
+    { title: "IDLE", alignRight: true },
+  ];
+  return printTable(environment, columns, rows, "No MAC address has been learned");
+}
+
+/** `vpn reload`. */
+export async function reload(environment: CommandEnvironment, flags: AskFlags): Promise<ExitCode> {
+  const { changes } = (await ask(environment, flags, "POST", "/reload")) as { changes: string[] };
+  if (flags.json) return printJson(environment, { changes });
+  const text =
+    changes.length === 0
+      ? "Nothing changed\n"
+      : changes.map((line) => `Changed: ${line}\n`).join("");
+  environment.stdout(text);
+  return EXIT.ok;
+}
+
+function askSnapshot(environment: CommandEnvironment, flags: AskFlags): Promise<ServerSnapshot> {
+  return ask(environment, flags, "GET", "/status") as Promise<ServerSnapshot>;
+}
+
+/** @throws ExitError 69 where no server runs, 77 where it is somebody else's, 78 for a configuration it refuses */
+async function ask(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+  method: "GET" | "POST",
+  path: string,
+): Promise<unknown> {
+  const stateDir = stateDirOf("server", environment, flags);
+  const limit = new AbortController();
+  const timer = environment.clock.after(ANSWER_MS, () => limit.abort());
+  try {
+    const socket = findSocket(join(stateDir, CONTROL_SOCKET));
+    if (socket === undefined) throw nobodyThere(stateDir);
+    const response = await fetch(`http://localhost${path}`, {
+      unix: socket,
+      method,
+      signal: limit.signal,
+    });
+    const body: unknown = await response.json();
+    if (response.ok) return body;
+    throw refusal(body);
+  } catch (error) {
+    if (error instanceof ExitError || error instanceof AggregateError) throw error;
+    const code = (error as { code?: string }).code;
+    if (code === "EACCES" || code === "EPERM") {
+      throw new ExitError(
+        EXIT.noPermission,
+        `Cannot ask the server of ${stateDir}: it belongs to another user`,
+      );
+    }
+    if (code === "ENOENT" || code === "ECONNREFUSED" || code === "FailedToOpenSocket")
+      throw nobodyThere(stateDir);
+    throw new ExitError(
+      EXIT.temporary,
+      `Cannot ask the server of ${stateDir}: ${messageOf(error)}`,
+    );
+  } finally {
+    timer.cancel();
+  }
+}
+
+function nobodyThere(stateDir: string): ExitError {
+  return new ExitError(
+    EXIT.unavailable,
+    `No server runs with the state directory ${stateDir} (another one: --state-dir DIR)`,
+  );
+}
+
+/** Faults of a configuration come one a line. */
+function refusal(body: unknown): Error {
+  const { code, message } = (body as { error?: { code?: string; message?: string } }).error ?? {};
+  const exitCode = code === "config" ? EXIT.config : EXIT.temporary;
+  const lines = (message ?? "The server refused").split("\n");
+  return new AggregateError(lines.map((line) => new ExitError(exitCode, line)));
+}
+
+function chooseHubs(snapshot: ServerSnapshot, name: string | undefined): readonly HubSnapshot[] {
+  if (name === undefined) return snapshot.hubs;
+  const found = snapshot.hubs.find((hub) => hub.name.toLowerCase() === name.toLowerCase());
+  if (found !== undefined) return [found];
+  const known = snapshot.hubs.map((hub) => hub.name).join(", ");
+  throw new ExitError(EXIT.usage, `The server has no hub "${name}" (it has ${known})`);
+}
+
+function printJson(environment: CommandEnvironment, value: unknown): ExitCode {
+  environment.stdout(`${JSON.stringify(value)}\n`);
+  return EXIT.ok;
+}
+
+function printTable(
+  environment: CommandEnvironment,
+  columns: Parameters<typeof formatTable>[0],
+  rows: string[][],
+  empty: string,
+): ExitCode {
+  const text =
+    rows.length === 0 ? `${empty}\n` : formatTable(columns, rows, tableWidth(environment));
+  environment.stdout(text);
+  return EXIT.ok;
+}
+
+function bytesOf(direction: CounterRecord["ingress"]): number {
+  return direction.unicast.bytes + direction.group.bytes;
+}
+
+function dropsOf(traffic: CounterRecord): number {
+  return Object.values(traffic.drops).reduce((sum, count) => sum + count, 0);
+}
+
+/** Scripts get whole tables, whatever the width. */
+function tableWidth(environment: CommandEnvironment): number {
+  return environment.stdoutIsTerminal ? environment.columns() : Infinity;
+}

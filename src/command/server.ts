@@ -1,0 +1,202 @@
+import { EXIT, messageOf, type ExitCode } from "../base/errors.ts";
+import { generatedHash, type MadePassword } from "../config/generated-password.ts";
+import { loadServerConfig } from "../config/load.ts";
+import type { Loaded } from "../config/load-options.ts";
+import { formatProblem, type ConfigProblem } from "../config/problem.ts";
+import type { ServerConfig } from "../config/server-config.ts";
+import { createStateDir, lockStateDir } from "../config/state-dir.ts";
+import { openStateStore } from "../config/state-store.ts";
+import { createLog, type Log, type LogFormat } from "../observe/log.ts";
+import { watchFiles } from "../server/certificate.ts";
+import { serveControl } from "../server/control-socket.ts";
+import { startServer, type Server } from "../server/server.ts";
+import type { SERVER_FLAGS } from "./catalog.ts";
+import type { FlagValues } from "./definition.ts";
+import type { CommandEnvironment } from "./environment.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { loadOptions, stateDirFor } from "./state-dir.ts";
+
+type ServerFlags = FlagValues<typeof SERVER_FLAGS>;
+type ServerLog = ReturnType<typeof createLog>;
+
+/** `vpn server`: serves until a signal ends it. */
+export async function runServer(
+  environment: CommandEnvironment,
+  flags: ServerFlags,
+): Promise<ExitCode> {
+  const { clock } = environment;
+  const startedAt = clock.now();
+  const warnings: ConfigProblem[] = [];
+  const loaded = loadServerConfig({
+    ...loadOptions(environment, flags.config),
+    warn: (problem) => warnings.push(problem),
+  });
+  const log = createLog({
+    clock,
+    write: (line) => environment.stderr(`${line}\n`),
+    ...logSettings(loaded.config, flags),
+  });
+  if (loaded.usedDefaults) {
+    log.info("config_defaults", "No configuration file is there: the defaults hold");
+  }
+  tellWarnings(warnings, log);
+  // What was opened, closed the other way round: each depends on those before it.
+  const closers: (() => void | Promise<void>)[] = [];
+  try {
+    const ended = untilEnded(environment, log, closers);
+    const { server, stateDir } = await openServer(environment, flags, loaded, log, closers);
+    const { hubs, listeners } = server.snapshot();
+    const ports = listeners.filter(({ status }) => status === "listening").map(({ port }) => port);
+    log.info("ready", `Ready on port ${ports.join(", ")}`, {
+      pid: environment.processId,
+      hubs: hubs.length,
+      ports: ports.join(","),
+      stateDir,
+      tookMs: Math.round(clock.now() - startedAt),
+    });
+    return await ended;
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function openServer(
+  environment: CommandEnvironment,
+  flags: ServerFlags,
+  { config, files }: Loaded<ServerConfig>,
+  log: ServerLog,
+  closers: (() => void | Promise<void>)[],
+): Promise<{ server: Server; stateDir: string }> {
+  const { clock, random } = environment;
+  const stateDir = stateDirFor("server", environment, flags.stateDir, config.server.stateDir);
+  createStateDir(stateDir);
+  const lock = lockStateDir(stateDir, environment.processId);
+  closers.push(() => lock.release());
+  const store = openStateStore(stateDir, { random });
+  closers.push(() => store.close());
+  const { format } = logSettings(config, flags);
+  const announce = (made: MadePassword) => announcePassword(made, environment, format);
+  const server = await startServer({
+    config,
+    stateDir,
+    clock,
+    random,
+    log,
+    generatedHash: (hub, user) => generatedHash(store, { random, announce }, hub, user),
+  });
+  closers.push(() => server.stop());
+  const reloader = new Reloader(environment, flags, server, log);
+  reloader.watch(files, config);
+  closers.push(() => reloader.close());
+  closers.push(environment.onSignal("SIGHUP", () => void reloader.tryReload()));
+  const requests = { snapshot: () => server.snapshot(), reload: () => reloader.reload() };
+  closers.push(serveControl(stateDir, requests));
+  return { server, stateDir };
+}
+
+/** Resolves with the first signal that ends a server, or with a fault that must. */
+function untilEnded(
+  environment: CommandEnvironment,
+  log: Log,
+  closers: (() => void)[],
+): Promise<ExitCode> {
+  const ended = Promise.withResolvers<ExitCode>();
+  const interrupts = onInterrupt(environment, ["SIGTERM", "SIGINT"], (name) => {
+    log.info("stopping", `Stopping on ${name}`, { signal: name });
+    ended.resolve(EXIT.ok);
+  });
+  closers.push(
+    () => interrupts.release(),
+    // Nobody needs to read our standard output.
+    environment.onSignal("SIGPIPE", () => undefined),
+    environment.onFault((error) => {
+      const isDebug = environment.variables["VPN_DEBUG"] === "1";
+      const stack = isDebug && error instanceof Error ? error.stack : undefined;
+      log.error("internal_error", messageOf(error), { stack });
+      ended.resolve(EXIT.software);
+    }),
+  );
+  return ended.promise;
+}
+
+/** Reads the configuration anew: for SIGHUP, for `vpn reload`, and for changed files where they are watched. */
+class Reloader {
+  readonly #environment: CommandEnvironment;
+  readonly #flags: ServerFlags;
+  readonly #server: Server;
+  readonly #log: ServerLog;
+  #unwatch: () => void = () => undefined;
+
+  constructor(environment: CommandEnvironment, flags: ServerFlags, server: Server, log: ServerLog) {
+    this.#environment = environment;
+    this.#flags = flags;
+    this.#server = server;
+    this.#log = log;
+  }
+
+  /** The changes. @throws what is wrong with the files; nothing has changed then */
+  async reload(): Promise<string[]> {
+    const log = this.#log;
+    const warnings: ConfigProblem[] = [];
+    try {
+      const { config, files } = loadServerConfig({
+        ...loadOptions(this.#environment, this.#flags.config),
+        warn: (problem) => warnings.push(problem),
+      });
+      tellWarnings(warnings, log);
+      const changes = await this.#server.reload(config);
+      log.reconfigure(logSettings(config, this.#flags));
+      this.watch(files, config);
+      log.info("reloaded", `The configuration was read again`, { changes: changes.length });
+      return changes;
+    } catch (error) {
+      for (const line of messageOf(error).split("\n")) {
+        log.error("reload_failed", `The old configuration stays: ${line}`);
+      }
+      throw error;
+    }
+  }
+
+  /** For those whom nobody waits for: the log has told what was wrong. */
+  async tryReload(): Promise<void> {
+    await this.reload().catch(() => undefined);
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  /** Looks at the files of this configuration from now on, where it wants that. */
+  watch(files: readonly string[], config: ServerConfig): void {
+    this.#unwatch();
+    this.#unwatch = config.server.watch
+      ? watchFiles(files, this.#environment.clock, () => void this.tryReload())
+      : () => undefined;
+  }
+}
+
+function logSettings(config: ServerConfig, flags: ServerFlags) {
+  return {
+    level: flags.logLevel ?? config.log.level,
+    format: flags.logFormat ?? config.log.format,
+  };
+}
+
+function tellWarnings(warnings: readonly ConfigProblem[], log: Log): void {
+  for (const problem of warnings) {
+    log.warn("config_doubt", formatProblem(problem));
+  }
+}
+
+/** The one place where a password is shown; it bypasses the log, which keeps no secrets. */
+function announcePassword(
+  made: MadePassword,
+  environment: CommandEnvironment,
+  format: LogFormat,
+): void {
+  const line =
+    format === "json"
+      ? JSON.stringify({ event: "password_made", ...made })
+      : `vpn: The password of ${made.user} on hub ${made.hub} is ${made.password} (made now, and shown only this once)`;
+  environment.stderr(`${line}\n`);
+}

@@ -1,0 +1,5 @@
+/** Chapters are imported as text and carried by the binary. */
+declare module "*.md" {
+  const text: string;
+  export default text;
+}
