@@ -41,11 +41,12 @@ export class AddressProbe {
   start(address: Ipv4): void {
     this.stop();
     this.#address = address;
-    this.#ask(address);
+    // The timer is set before the question, since an answer may come while that is being sent.
     this.#timer = this.#clock.after(PROBE_AGAIN_MS, () => {
-      this.#ask(address);
       this.#timer = this.#clock.after(WATCH_MS - PROBE_AGAIN_MS, () => this.stop());
+      this.#ask(address);
     });
+    this.#ask(address);
   }
 
   stop(): void {

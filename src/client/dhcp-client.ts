@@ -16,28 +16,17 @@ import {
   serverOption,
   type DhcpRequest,
 } from "./dhcp-request.ts";
+import { renewalGapMs, renewalMs, retryMs } from "./dhcp-timing.ts";
 
 // The host's side of RFC 2131 4.4. Down the file: what the owner asks for, the search for an address, its
-// renewal, what comes in and what follows from it, and last how steps are timed.
+// renewal, what comes in and what follows from it, and last how steps are timed. An answer may come while its
+// request is still being sent, from a server in the same process: so a state is complete before it sends.
 
-/* Specification constants. */
-
-/** Retries double from here to there. RFC 2131 4.1 begins at 4 s; but connecting must be quick. */
-const FIRST_RETRY_MS = 1_000;
-const MAX_RETRY_MS = 64_000;
-/** Least time between renewals (RFC 2131 4.4.5). */
-const MIN_RENEWAL_GAP_MS = 60_000;
 /** Rest after an address that another host has (RFC 2131 3.1.5). */
 const CONFLICT_REST_MS = 10_000;
-
-/* Implementation constants. */
-
-/** Requests for an offered address, and for the one of before, until a new search begins. */
+/** Requests for an offered address, and for the one of before, until a new search begins: ours to choose. */
 const MAX_REQUESTS = 4;
 const MAX_REBOOT_REQUESTS = 2;
-/** Retries are spread by this share to either side; renewals begin earlier by up to the other. */
-const RETRY_SPREAD = 0.125;
-const RENEWAL_SPREAD = 0.05;
 
 /** Why a lease is gone: its time is over, the server took it back, or another host has the address. */
 export type DhcpLoss = "expired" | "refused" | "conflict";
@@ -155,8 +144,8 @@ export class DhcpClient {
   #sendDiscover(): void {
     this.#tries++;
     this.#secs = Math.min(0xffff, Math.floor((this.#now() - this.#begunAt) / 1000));
+    this.#next(retryMs(this.#tries, this.#options.random), () => this.#sendDiscover());
     this.#send({ type: DHCP_TYPE.DISCOVER, options: this.#parameters() });
-    this.#next(this.#retryMs(this.#tries), () => this.#sendDiscover());
   }
 
   /** Asks for the offered address, or again for the one of before (INIT-REBOOT). */
@@ -170,9 +159,11 @@ export class DhcpClient {
     const wanted = "held" in state ? state.held.lease : state.offer;
     const chosen = isReboot ? [] : [serverOption(wanted)];
     const options = [addressOption(wanted), ...chosen, ...this.#parameters()];
-    this.#send({ type: DHCP_TYPE.REQUEST, options });
     const isLast = this.#tries >= (isReboot ? MAX_REBOOT_REQUESTS : MAX_REQUESTS);
-    this.#next(this.#retryMs(this.#tries), () => (isLast ? this.#discover() : this.#request()));
+    this.#next(retryMs(this.#tries, this.#options.random), () =>
+      isLast ? this.#discover() : this.#request(),
+    );
+    this.#send({ type: DHCP_TYPE.REQUEST, options });
   }
 
   /** T1: asks the server that granted the lease, again after half of what is left until T2. */
@@ -180,13 +171,13 @@ export class DhcpClient {
     this.#beginTransaction();
     this.#enter({ kind: "renewing", held });
     this.#requestedAt = this.#now();
+    const leftMs = this.#until(held.since + held.lease.t2Ms);
+    const gapMs = renewalGapMs(leftMs);
+    if (gapMs < leftMs) this.#next(gapMs, () => this.#renew(held));
+    else this.#next(leftMs, () => this.#rebind(held));
     const { address: ciaddr, server: address } = held.lease;
     const to = { mac: held.serverMac, address };
     this.#send({ type: DHCP_TYPE.REQUEST, ciaddr, to, options: this.#parameters() });
-    const leftMs = this.#until(held.since + held.lease.t2Ms);
-    const gapMs = Math.max(MIN_RENEWAL_GAP_MS, leftMs / 2);
-    if (gapMs < leftMs) this.#next(gapMs, () => this.#renew(held));
-    else this.#next(leftMs, () => this.#rebind(held));
   }
 
   /** T2: asks any server until the lease is over. */
@@ -194,10 +185,10 @@ export class DhcpClient {
     this.#beginTransaction();
     this.#enter({ kind: "rebinding", held });
     this.#requestedAt = this.#now();
+    const leftMs = this.#until(held.since + held.lease.leaseMs);
+    this.#next(renewalGapMs(leftMs), () => this.#rebind(held));
     const { address: ciaddr } = held.lease;
     this.#send({ type: DHCP_TYPE.REQUEST, ciaddr, options: this.#parameters() });
-    const leftMs = this.#until(held.since + held.lease.leaseMs);
-    this.#next(Math.max(MIN_RENEWAL_GAP_MS, leftMs / 2), () => this.#rebind(held));
   }
 
   /** Hands a message to the state; false if the state does not wait for it. */
@@ -253,40 +244,43 @@ export class DhcpClient {
     this.#held = held;
     this.#refusals = 0;
     this.#enter({ kind: "bound" });
-    const early = 1 - RENEWAL_SPREAD * this.#options.random.fraction();
-    this.#next(this.#until(held.since + lease.t1Ms * early), () => this.#renew(held));
+    const renewAt = held.since + renewalMs(lease, this.#options.random);
+    this.#next(this.#until(renewAt), () => this.#renew(held));
     this.#armExpiry(this.#until(held.since + lease.leaseMs));
-    if (isNew) this.#probe.start(lease.address);
     this.#options.onLease(lease);
+    const isStillOurs = this.#held === held && this.#state.kind === "bound";
+    if (isNew && isStillOurs) this.#probe.start(lease.address);
   }
 
   #refused(): void {
     const isOfferRefused = this.#state.kind === "requesting";
     // The first refusal is acted upon at once: a host gets it that comes back to another network.
-    const restMs = this.#refusals === 0 ? 0 : this.#retryMs(this.#refusals);
+    const restMs = this.#refusals === 0 ? 0 : retryMs(this.#refusals, this.#options.random);
     this.#refusals++;
-    if (restMs === 0) this.#discover();
-    else this.#rest(restMs);
+    this.#enter({ kind: "resting" });
     if (!isOfferRefused) this.#lose("refused");
+    this.#resume(restMs);
   }
 
   #expired(): void {
     const isSearching = ["selecting", "requesting", "resting"].includes(this.#state.kind);
-    if (!isSearching) this.#discover();
+    if (isSearching) return this.#lose("expired");
+    this.#enter({ kind: "resting" });
     this.#lose("expired");
+    this.#resume(0);
   }
 
   #conflict(): void {
     const lease = this.#held?.lease;
     if (lease === undefined) return;
     this.#beginTransaction();
+    this.#enter({ kind: "resting" });
     const options = [addressOption(lease), serverOption(lease)];
     this.#send({ type: DHCP_TYPE.DECLINE, options });
-    this.#rest(CONFLICT_REST_MS);
     this.#lose("conflict");
+    this.#resume(CONFLICT_REST_MS);
   }
 
-  /** Comes last in what calls it, since the owner may stop the client in the callback. */
   #lose(reason: DhcpLoss): void {
     this.#held = undefined;
     this.#expiry?.cancel();
@@ -301,9 +295,11 @@ export class DhcpClient {
     this.#send({ type: DHCP_TYPE.RELEASE, ciaddr, to, options: [serverOption(held.lease)] });
   }
 
-  #rest(ms: number): void {
-    this.#enter({ kind: "resting" });
-    this.#next(ms, () => this.#discover());
+  /** Searches again after a rest, unless the owner was told of a loss and stopped the client. */
+  #resume(restMs: number): void {
+    if (this.#state.kind !== "resting") return;
+    if (restMs === 0) this.#discover();
+    else this.#next(restMs, () => this.#discover());
   }
 
   #enter(state: State): void {
@@ -327,11 +323,6 @@ export class DhcpClient {
     this.#begunAt = this.#now();
     this.#secs = 0;
     this.#tries = 0;
-  }
-
-  #retryMs(tries: number): number {
-    const spread = 1 + RETRY_SPREAD * (2 * this.#options.random.fraction() - 1);
-    return Math.min(FIRST_RETRY_MS * 2 ** (tries - 1), MAX_RETRY_MS) * spread;
   }
 
   #now(): number {
