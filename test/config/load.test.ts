@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { EXIT, ExitError } from "../../src/base/errors.ts";
 import { loadClientConfig, loadServerConfig } from "../../src/config/load.ts";
 import { ConfigProblemsError } from "../../src/config/problem.ts";
-import { CONFIG_PATH, faultsOf, memoryFiles, readServer } from "./fixture.ts";
+import { CONFIG_PATH, cpuMsOf, faultsOf, memoryFiles, readServer } from "./fixture.ts";
 
 const OPTIONS = { env: {}, isRoot: true, hostName: "host.example", warn: () => undefined };
 
@@ -107,9 +107,8 @@ describe("faults", () => {
 
   test("CF-09 more than a hundred faults are not listed", () => {
     const text = Array.from({ length: 100_000 }, (_, i) => `k${i} = 1`).join("\n");
-    const start = performance.now();
-    const faults = faultsOf(() => readServer(text));
-    expect(performance.now() - start).toBeLessThan(2000);
+    let faults: string[] = [];
+    expect(cpuMsOf(() => (faults = faultsOf(() => readServer(text))))).toBeLessThan(2000);
     expect(faults).toHaveLength(101);
     expect(faults.at(-1)).toContain("stopped after 100 faults");
   });

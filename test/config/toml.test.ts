@@ -3,6 +3,7 @@ import { parse as parseReference } from "smol-toml";
 import { ConfigProblemsError } from "../../src/config/problem.ts";
 import { parseToml } from "../../src/config/toml.ts";
 import { positionOf, type TomlNode } from "../../src/config/toml-tree.ts";
+import { cpuMsOf } from "./fixture.ts";
 
 const FILE = "config.toml";
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -197,9 +198,7 @@ describe("CF-09 hostile size and nesting", () => {
   ];
   test.each(cases)("%s is refused within 2 s", (_, text, fault) => {
     const bytes = encode(text);
-    const start = performance.now();
-    expect(faultOf(bytes)).toContain(fault);
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(cpuMsOf(() => expect(faultOf(bytes)).toContain(fault))).toBeLessThan(2000);
   });
 
   test("the largest list, the longest string and the deepest nesting pass", () => {
