@@ -66,10 +66,13 @@ function describeFault(file: string, text: string, index: number, message: strin
   return `${words}\n    ${shown}${column <= shown.length + 1 ? `\n    ${indent}^` : ""}`;
 }
 
-/** The line without what follows a key that may hold a secret (robustness.md 1, rule 7). */
+const MAY_HOLD_SECRET = /pas|secret|pw|hash:/i;
+
+/** The line without its values where one may be a secret, the key misspelt or not (robustness.md 1, rule 7). */
 function withoutSecret(line: string): string {
-  const cut = /^.*?(?:password|secret)[^=]*=/i.exec(line)?.[0];
-  return cut === undefined ? line.slice(0, 160) : `${cut} ...`;
+  if (!MAY_HOLD_SECRET.test(line)) return line.slice(0, 160);
+  const equals = line.indexOf("=");
+  return equals < 0 ? "" : `${line.slice(0, equals + 1)} ...`;
 }
 
 /**
