@@ -19,7 +19,7 @@ export function decodeText(bytes: Uint8Array): string {
       at += length;
       continue;
     }
-    text += decoder.decode(bytes.subarray(good, at));
+    if (at > good) text += decoder.decode(bytes.subarray(good, at));
     text += `\\x${bytes[at]!.toString(16).padStart(2, "0")}`;
     good = ++at;
   }

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { formatIpv4, type Ipv4 } from "../../src/base/ip.ts";
 import type { MacAddress } from "../../src/base/mac.ts";
+import { tryReadReply } from "../../src/client/dhcp-frame.ts";
 import { tryReadLease, type DhcpLease } from "../../src/client/dhcp-lease.ts";
 import { DHCP_OPTION, encodeAddresses, encodeNumber } from "../../src/wire/dhcp-option.ts";
 import { DHCP_TYPE } from "../../src/wire/dhcp.ts";
+import recorded from "../vectors/data_stream.json" with { type: "json" };
 import { usualOptions } from "../support/dhcp-server.ts";
 import { fromHex } from "../support/hex.ts";
 
@@ -39,6 +41,25 @@ function leaseWith(
 }
 
 describe("tryReadLease()", () => {
+  test("reads what the recorded server offered", () => {
+    const frame = fromHex(String(recorded.s2c_units[1]!.payload[0]));
+    const offer = tryReadReply(frame, 0, frame.length, 0x5eaabbccdd01 as MacAddress)!;
+    expect(offer.from).toBe(0x5e7af355d332 as MacAddress);
+    expect(tryReadLease(offer.message)).toEqual({
+      address: 0xc0a81e0a as Ipv4,
+      prefix: 24,
+      gateway: SERVER,
+      dns: [SERVER],
+      domain: undefined,
+      mtu: undefined,
+      routes: [],
+      server: SERVER,
+      leaseMs: 7_200_000,
+      t1Ms: 3_600_000,
+      t2Ms: 6_300_000,
+    });
+  });
+
   test("takes gateway and routes from option 121 alone where it is given (RFC 3442)", () => {
     const routes = (hex: string) => leaseWith([[DHCP_OPTION.CLASSLESS_ROUTES, fromHex(hex)]])!;
     const both = routes("00 c0a81e02 18 0a0000 c0a81e03 10 ac10 00000000");
