@@ -40,6 +40,8 @@ async function compile(target: Target | undefined): Promise<void> {
       autoloadDotenv: false,
       autoloadBunfig: false,
     },
+    // Each command is loaded when it is called for, with its modules in the order of their imports.
+    splitting: true,
     // Names and lines stay: stack traces in bug reports are worth more than the size of the text.
     minify: { syntax: true, whitespace: false, identifiers: false },
     define: {

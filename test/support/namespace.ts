@@ -1,4 +1,4 @@
-import { describe, test } from "bun:test";
+import { describe, setDefaultTimeout, test } from "bun:test";
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -175,6 +175,9 @@ export class Namespace {
   }
 }
 
+/** For a test or hook that starts programs: a loaded machine takes long, and every wait inside has a deadline. */
+const SYSTEM_TEST_MS = 60_000;
+
 /** Why system tests cannot run here, or undefined where they can. `needs` are programs. */
 export function whyNoSystemTests(needs: readonly string[] = []): string | undefined {
   if (process.platform !== "linux") return "they need Linux";
@@ -204,6 +207,7 @@ export function findProgram(name: string): string | undefined {
  * that is a failure, because a check that did not run has shown nothing.
  */
 export function describeSystem(name: string, needs: readonly string[], body: () => void): void {
+  setDefaultTimeout(SYSTEM_TEST_MS);
   const why = whyNoSystemTests(needs);
   if (why === undefined) return void describe(name, body);
   if (process.env["CI"] === "true") {

@@ -33,6 +33,7 @@ export interface TunnelServer {
 }
 
 export interface TunnelClient {
+  readonly kind: Implementation;
   readonly at: Namespace;
   readonly device: string;
   waitConnected(deadlineMs?: number): Promise<void>;
@@ -50,11 +51,16 @@ export function plainMac(text: string): string {
 
 // ---- servers ----------------------------------------------------------------
 
-/** Configuration of our server with the users above; `extra` goes into the tables named. */
-export function serverConfig(
-  at: Namespace,
-  options: { online?: boolean; revealHubs?: boolean; more?: string } = {},
-): string {
+/** What a test may want otherwise of our server. */
+export interface ServerOptions {
+  readonly online?: boolean;
+  readonly revealHubs?: boolean;
+  /** Further tables of config.toml. */
+  readonly more?: string;
+}
+
+/** Configuration of our server with the users above. */
+export function serverConfig(at: Namespace, options: ServerOptions = {}): string {
   const users = USERS.map(
     ({ user, password }) =>
       `[hub.${HUB}.user.${user}]\n` +
@@ -75,14 +81,16 @@ export function serverConfig(
 class OurServer implements TunnelServer {
   readonly at: Namespace;
   readonly vpn: VpnServer;
+  readonly #options: ServerOptions;
 
-  constructor(vpn: VpnServer) {
+  constructor(vpn: VpnServer, options: ServerOptions) {
     this.at = vpn.at;
     this.vpn = vpn;
+    this.#options = options;
   }
 
   setOnline(online: boolean): Promise<void> {
-    return this.vpn.reload(serverConfig(this.at, { online }));
+    return this.vpn.reload(serverConfig(this.at, { ...this.#options, online }));
   }
 
   async #hub() {
@@ -144,13 +152,20 @@ class ReferenceServer implements TunnelServer {
   }
 }
 
-export async function startServer(kind: Implementation, at: Namespace): Promise<TunnelServer> {
-  if (kind === "ours") return new OurServer(await VpnServer.start(at, serverConfig(at)));
+export async function startServer(
+  kind: Implementation,
+  at: Namespace,
+  ours: ServerOptions = {},
+): Promise<TunnelServer> {
+  if (kind === "ours")
+    return new OurServer(await VpnServer.start(at, serverConfig(at, ours)), ours);
   const daemon = await SoftEtherServer.start(at);
   await daemon.createHub(HUB, Object.fromEntries(USERS.map((u) => [u.user, `"${u.password}"`])));
   await daemon.command(
     `Hub ${HUB}`,
     ...USERS.map(({ user }) => `UserPolicySet ${user} /NAME:TimeOut /VALUE:${SESSION_TIMEOUT_S}`),
+    // Otherwise settings reach the disk after minutes, and a killed server would have forgotten them.
+    "Flush",
   );
   return new ReferenceServer(daemon);
 }
@@ -158,6 +173,7 @@ export async function startServer(kind: Implementation, at: Namespace): Promise<
 // ---- clients ----------------------------------------------------------------
 
 class OurClient implements TunnelClient {
+  readonly kind = "ours";
   readonly at: Namespace;
   readonly device: string;
   readonly vpn: VpnClient;
@@ -173,16 +189,7 @@ class OurClient implements TunnelClient {
   }
 
   waitRefused(): Promise<number> {
-    return until(
-      "a refusal",
-      () => {
-        const event = this.vpn.events.findLast((found) => found.event === "retrying");
-        const code =
-          event?.event === "retrying" ? /^refused_(\d+)$/.exec(event.code)?.[1] : undefined;
-        return code === undefined ? undefined : Number(code);
-      },
-      { explain: () => this.vpn.output() },
-    );
+    return until("a refusal", () => this.vpn.refusal, { explain: () => this.vpn.output() });
   }
 
   async stop(): Promise<void> {
@@ -195,6 +202,7 @@ class OurClient implements TunnelClient {
 }
 
 class ReferenceClient implements TunnelClient {
+  readonly kind = "reference";
   readonly at: Namespace;
   readonly device: string;
   readonly daemon: SoftEtherClient;
@@ -223,15 +231,19 @@ class ReferenceClient implements TunnelClient {
   }
 }
 
-/** Starts a client and tells it to connect; waits for nothing but the program itself. */
+/**
+ * Starts a client and tells it to connect; waits for nothing but the program itself. Both go on trying, ours
+ * unless told otherwise: the reference stops only when it is stopped.
+ */
 export async function startClient(
   kind: Implementation,
   at: Namespace,
   server: string,
   credentials: Credentials,
+  options: { retry?: "forever" | 0 } = {},
 ): Promise<TunnelClient> {
   const account = { server: `${server}:5555`, ...credentials };
-  if (kind === "ours") return new OurClient(VpnClient.start(at, account));
+  if (kind === "ours") return new OurClient(VpnClient.start(at, { ...account, ...options }));
   const daemon = await SoftEtherClient.start(at);
   await daemon.connect({ ...account, password: `"${account.password}"` });
   return new ReferenceClient(daemon);
@@ -308,11 +320,22 @@ export async function openTunnel(scenario: Scenario): Promise<Tunnel> {
     startClient(scenario.right, site.right, SERVER_FROM.right, ALSO_GOOD),
   ]);
   await Promise.all([left.waitConnected(), right.waitConnected()]);
-  await Promise.all([
-    left.at.address(left.device, `${INSIDE.left.ipv4}/24`, `${INSIDE.left.ipv6}/64`),
-    right.at.address(right.device, `${INSIDE.right.ipv4}/24`, `${INSIDE.right.ipv6}/64`),
-  ]);
-  return { ...site, hub, clients: { left, right } };
+  const tunnel = { ...site, hub, clients: { left, right } };
+  await dress(tunnel);
+  return tunnel;
+}
+
+/**
+ * Gives the clients their addresses inside the tunnel. The reference's adapter goes down with its session and has
+ * lost them when it comes back; ours keeps them.
+ */
+export async function dress(tunnel: Tunnel, only?: Implementation): Promise<void> {
+  for (const side of ["left", "right"] as const) {
+    const client = tunnel.clients[side];
+    if (only !== undefined && client.kind !== only) continue;
+    const { ipv4, ipv6 } = INSIDE[side];
+    await client.at.address(client.device, `${ipv4}/24`, `${ipv6}/64`);
+  }
 }
 
 /** One group of system tests for each scenario. */

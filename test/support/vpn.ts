@@ -276,6 +276,14 @@ export class VpnClient {
     );
   }
 
+  /** Error number of the protocol that the server last refused it with. */
+  get refusal(): number | undefined {
+    const found = this.output()
+      .match(/"code":"refused_\d+"/g)
+      ?.at(-1);
+    return found === undefined ? undefined : Number(/\d+/.exec(found)![0]);
+  }
+
   /** Of a client told not to retry: its exit code and the `code` of the error it reported. */
   async waitGivenUp(deadlineMs = 20_000): Promise<{ exitCode: number; code: string }> {
     const exitCode = await this.#running.ended(deadlineMs);

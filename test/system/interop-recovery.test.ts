@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { until } from "../support/process.ts";
+import { waitPing } from "../support/transfer.ts";
+import {
+  describeScenarios,
+  dress,
+  INSIDE,
+  openTunnel,
+  plainMac,
+  SESSION_TIMEOUT_S,
+  UNDERLAY,
+} from "../support/tunnel.ts";
+import type { Tunnel } from "../support/tunnel.ts";
+
+/** What a loaded machine may add to a time that the protocol fixes. */
+const SLACK_MS = 5000;
+const TIMEOUT_MS = SESSION_TIMEOUT_S * 1000;
+
+describeScenarios("recovery", (scenario) => {
+  let tunnel: Tunnel;
+  beforeEach(async () => {
+    tunnel = await openTunnel(scenario);
+    const { left } = tunnel.clients;
+    await waitPing(left.at, left.device, INSIDE.right.ipv4);
+  });
+  afterEach(() => tunnel?.world.close());
+
+  const waitUsers = (users: readonly string[], deadlineMs: number) =>
+    until(
+      `users ${users.join(", ")} on the hub`,
+      async () => (await tunnel.hub.users()).join() === users.join(),
+      { deadlineMs, everyMs: 100 },
+    );
+
+  test("both clients come back after the server was killed and started again", async () => {
+    const { hub, clients } = tunnel;
+    await hub.kill();
+    await hub.restart();
+    await waitUsers(["left", "right"], 40_000);
+    await dress(tunnel, "reference");
+    await waitPing(clients.left.at, clients.left.device, INSIDE.right.ipv4);
+  }, 90_000);
+
+  test("the session of a client that vanished ends after its time-out, and its MACs go", async () => {
+    const { hub, clients } = tunnel;
+    const mac = plainMac(await clients.right.at.macOf(clients.right.device));
+    expect((await hub.macs()).map((row) => row.mac)).toContain(mac);
+    // The cable goes first, or the kernel would say goodbye for the process.
+    await clients.right.at.ip("link", "set", UNDERLAY, "down");
+    const cut = performance.now();
+    await clients.right.kill();
+    await waitUsers(["left"], TIMEOUT_MS + 2 * SLACK_MS);
+    // The time counts from the last bytes that came, which may be a keep-alive before the cut.
+    expect(performance.now() - cut).toBeGreaterThan(TIMEOUT_MS / 2);
+    expect((await hub.macs()).map((row) => row.mac)).not.toContain(mac);
+  });
+
+  test("a client that is ended in order is gone within its time-out", async () => {
+    const { hub, clients } = tunnel;
+    const mac = plainMac(await clients.right.at.macOf(clients.right.device));
+    await clients.right.stop();
+    // The protocol has no goodbye: a session without connections waits for new ones (protocol.md 14.3).
+    await waitUsers(["left"], TIMEOUT_MS + SLACK_MS);
+    expect((await hub.macs()).map((row) => row.mac)).not.toContain(mac);
+  });
+
+  test("an idle tunnel stands well beyond its time-out, held by keep-alives alone", async () => {
+    const { hub, clients } = tunnel;
+    for (const client of [clients.left, clients.right]) {
+      // No neighbour discovery, no ARP: nothing but the protocol's own keep-alives.
+      await client.at.ip("addr", "flush", "dev", client.device);
+    }
+    const sessions = (await hub.macs()).map((row) => row.session).sort();
+    await Bun.sleep(2.5 * TIMEOUT_MS);
+    expect(await hub.users()).toEqual(["left", "right"]);
+    // The same sessions, not such as came after a loss.
+    expect((await hub.macs()).map((row) => row.session).sort()).toEqual(sessions);
+  });
+});
