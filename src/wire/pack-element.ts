@@ -25,26 +25,29 @@ export type BytesType = typeof PACK_TYPE.DATA | typeof PACK_TYPE.STR | typeof PA
 export function parseElement(reader: ByteReader): PackElement {
   const name = parseName(reader);
   const type = reader.readU32();
-  if (type > PACK_TYPE.INT64) {
-    throw new ProtocolError("pack_type", `Cannot take type ${type} of ${name}`);
-  }
   const count = reader.readU32();
   if (count === 0 || count > MAX_PACK_VALUES) {
     throw new ProtocolError("pack_count", `Cannot take ${count} values of ${name}`);
   }
-  // The list grows with the bytes that are there, never by the count that was announced.
-  const list = <T>(read: () => T): T[] => {
-    const values: T[] = [];
-    for (let i = 0; i < count; i++) values.push(read());
-    return values;
-  };
-  if (type === PACK_TYPE.INT) return { name, type, values: list(() => reader.readU32()) };
-  if (type === PACK_TYPE.INT64) return { name, type, values: list(() => reader.readU64()) };
-  return {
-    name,
-    type: type as BytesType,
-    values: list(() => reader.readBytes(reader.readU32())),
-  };
+  switch (type) {
+    case PACK_TYPE.INT:
+      return { name, type, values: readValues(count, () => reader.readU32()) };
+    case PACK_TYPE.INT64:
+      return { name, type, values: readValues(count, () => reader.readU64()) };
+    case PACK_TYPE.DATA:
+    case PACK_TYPE.STR:
+    case PACK_TYPE.UNISTR:
+      return { name, type, values: readValues(count, () => reader.readBytes(reader.readU32())) };
+    default:
+      throw new ProtocolError("pack_type", `Cannot take type ${type} of ${name}`);
+  }
+}
+
+/** The list grows with the bytes that are there, never by the count that was announced. */
+function readValues<T>(count: number, read: () => T): T[] {
+  const values: T[] = [];
+  for (let i = 0; i < count; i++) values.push(read());
+  return values;
 }
 
 function parseName(reader: ByteReader): string {
@@ -53,7 +56,9 @@ function parseName(reader: ByteReader): string {
   if (length < 0 || length > MAX_PACK_NAME_BYTES) {
     throw new ProtocolError("pack_name", `Cannot take a name of ${length} bytes`);
   }
-  const name = String.fromCharCode(...reader.readBytes(length));
+  const bytes = reader.readBytes(length);
+  let name = "";
+  for (let i = 0; i < length; i++) name += String.fromCharCode(bytes[i]!);
   if (!isElementName(name)) {
     throw new ProtocolError("pack_name", `Cannot take name ${JSON.stringify(name)}`);
   }
