@@ -65,10 +65,11 @@ function readPair(
   paths: { cert: string; key: string },
   { clock, log }: { clock: Clock; log: Log },
 ): { cert: string; key: string } {
-  if ((statOf(paths.key, "tls.key").mode & 0o077) !== 0) {
+  // A group of its own for keys, as Debian's ssl-cert, is no fault.
+  if ((statOf(paths.key, "tls.key").mode & 0o007) !== 0) {
     throw new ExitError(
       EXIT.noPermission,
-      `${paths.key}: the private key can be read by others; run: chmod 600 ${paths.key}`,
+      `${paths.key}: the private key can be read by everybody; run: chmod 600 ${paths.key}`,
     );
   }
   const keyPem = readPem(paths.key, "tls.key");
