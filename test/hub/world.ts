@@ -1,0 +1,67 @@
+import type { Clock } from "../../src/base/clock.ts";
+import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { HubPort } from "../../src/hub/hub-port.ts";
+import type { PortKind } from "../../src/hub/port-rules.ts";
+import type { Log, LogFields } from "../../src/observe/log.ts";
+import { ArrayPort } from "../support/array-port.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+
+export const CLIENT_MODE: Partial<Policy> = {
+  no_bridge: true,
+  no_routing: true,
+  no_routing_v6: true,
+};
+
+export interface LogLine {
+  readonly level: keyof Log;
+  readonly event: string;
+  readonly fields: LogFields | undefined;
+}
+
+export interface Plugged extends ArrayPort {
+  readonly at: HubPort;
+}
+
+/** A hub on a clock that stands still until it is moved, with a log that is kept. */
+export class World {
+  now = 1_000_000;
+  readonly lines: LogLine[] = [];
+  readonly hub: Hub;
+
+  constructor() {
+    const put = (level: keyof Log) => (event: string, _text: string, fields?: LogFields) =>
+      void this.lines.push({ level, event, fields });
+    this.hub = new Hub({
+      name: "TEST",
+      clock: standingClock(() => this.now),
+      log: { debug: put("debug"), info: put("info"), warn: put("warn"), error: put("error") },
+      random: seededRandom(1),
+    });
+  }
+
+  attach(kind: PortKind = "bridge", policy: Partial<Policy> = {}, name?: string): Plugged {
+    const port = new ArrayPort(name ?? `${kind}-${this.hub.ports.length}`);
+    const at = this.hub.attach(port, {
+      kind,
+      user: "test",
+      policy: { ...DEFAULT_POLICY, ...policy },
+    });
+    return Object.assign(port, { at });
+  }
+
+  events(event: string): LogLine[] {
+    return this.lines.filter((line) => line.event === event);
+  }
+
+  drops(port: Plugged) {
+    return port.at.counters.record().drops;
+  }
+}
+
+function standingClock(now: () => number): Clock {
+  const refuse = () => {
+    throw new Error("The hub needs no timer");
+  };
+  return { now, wall: now, after: refuse, every: refuse };
+}
