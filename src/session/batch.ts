@@ -15,7 +15,7 @@ const SLOT_BYTES = 65_536;
 /** A run of at least this size is written straight away instead of being copied first. */
 const DIRECT_BYTES = 12_288;
 /** All slots of the process: 64 sessions at the full queue bound, or thousands with a little waiting. */
-const slots = new SlotPool(SLOT_BYTES, 1024);
+export const batchSlots = new SlotPool(SLOT_BYTES, 1024);
 
 /** Where a batch writes to: the socket side of a link. */
 export interface ByteSink {
@@ -72,7 +72,12 @@ export class Batch {
       this.#write(run.bytes, run.start - 4, run.end);
       return;
     }
-    if (4 + size > SLOT_BYTES) return this.#deliverInPieces(run);
+    if (4 + size > SLOT_BYTES) this.#gatherInPieces(run);
+    else this.#gather(run);
+  }
+
+  #gather(run: FrameRun): void {
+    const size = run.end - run.start;
     if (this.#used + size > SLOT_BYTES) this.#seal();
     if (this.#slot < 0 && !this.#openSlot()) {
       this.lostFrames += run.count;
@@ -105,7 +110,7 @@ export class Batch {
       this.waitingBytes -= taken;
       if (taken > 0) this.#blockedSince = 0;
       if (first.from < first.to) return;
-      slots.give(first.slot);
+      batchSlots.give(first.slot);
       this.#waiting.shift();
     }
     this.#blocked = false;
@@ -122,7 +127,7 @@ export class Batch {
   /** Drops all that waits and gives its memory back; returns the frames of the open unit. */
   close(): number {
     const frames = this.#count;
-    for (const { slot } of this.#waiting) slots.give(slot);
+    for (const { slot } of this.#waiting) batchSlots.give(slot);
     this.#waiting.length = 0;
     this.waitingBytes = 0;
     this.#giveSlot();
@@ -162,7 +167,7 @@ export class Batch {
   /** Keeps a copy of borrowed bytes: the rest of a unit, without which the stream could not go on. */
   #keep(bytes: Uint8Array, from: number, to: number): void {
     while (from < to) {
-      const slot = slots.take();
+      const slot = batchSlots.take();
       if (slot === undefined) {
         this.isBroken = true;
         return;
@@ -175,29 +180,30 @@ export class Batch {
     }
   }
 
-  #deliverInPieces(run: FrameRun): void {
+  /** Always copied: the four bytes before a later piece are the piece before it, which others may still read. */
+  #gatherInPieces(run: FrameRun): void {
     const piece: FrameRun = { ...run, count: 0, end: run.start };
     while (piece.end < run.end) {
       const next = piece.end + 4 + run.view.getUint32(piece.end);
       if (next - piece.start > SLOT_BYTES - MAX_BLOCK_BYTES) {
-        this.deliver(piece);
+        this.#gather(piece);
         piece.start = piece.end;
         piece.count = 0;
       }
       piece.end = next;
       piece.count++;
     }
-    if (piece.count > 0) this.deliver(piece);
+    if (piece.count > 0) this.#gather(piece);
   }
 
   #openSlot(): boolean {
-    this.#slot = slots.take() ?? -1;
+    this.#slot = batchSlots.take() ?? -1;
     this.#used = 4;
     return this.#slot >= 0;
   }
 
   #giveSlot(): void {
-    if (this.#slot >= 0) slots.give(this.#slot);
+    if (this.#slot >= 0) batchSlots.give(this.#slot);
     this.#slot = -1;
     this.#used = 0;
     this.#count = 0;

@@ -53,7 +53,7 @@ export class StreamParser {
    */
   feed(chunk: Uint8Array, sink: FrameSink): void {
     let at = this.#tailUsed > 0 ? this.#finishTail(chunk, sink) : 0;
-    if (at === chunk.length) return;
+    if (at === chunk.length && this.#state !== IN_KEEPALIVE) return;
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const end = chunk.length;
     for (;;) {
