@@ -109,6 +109,35 @@ describe("client mode", () => {
     expect(passes(client, listener, [from6(0), from4(1)])).toEqual([true, true]);
   });
 
+  test("tells IPv6 addresses apart by each of their words", () => {
+    const { world, client, listener } = clientAndListener();
+    const at = (i: number) => {
+      const ip = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0];
+      ip[i] = ip[i]! + 1;
+      return ipv6({ to: BROADCAST, from: A, ip });
+    };
+    passes(client, listener, range(8).map(at));
+    expect(world.hub.ipCount(client.at, 6)).toBe(8);
+  });
+
+  test("an IPv6 address in steady use stays counted, an idle one is forgotten after 60 s", () => {
+    const { world, client, listener } = clientAndListener();
+    passes(client, listener, range(15).map(from6));
+    for (let i = 0; i < 130; i += 1) {
+      world.now += 500;
+      client.send(from6(3));
+    }
+    listener.take();
+    expect(world.hub.ipCount(client.at, 6)).toBe(1);
+    expect(
+      passes(
+        client,
+        listener,
+        range(20).map((n) => from6(n + 50)),
+      ).filter(Boolean).length,
+    ).toBe(14);
+  });
+
   test("does not count what is nobody's address, nor DHCP and router discovery", () => {
     const { world, client, listener } = clientAndListener();
     const v6 = (ip: number[], parts: { next?: number; body?: Uint8Array } = {}) =>

@@ -71,6 +71,15 @@ describe("Hub ports", () => {
     expect(world.drops(a)).toEqual({ port_closed: 1 });
   });
 
+  test("FR-19 the rest of the run is decided afresh once a port has left", () => {
+    const { world, a, b, c } = threePorts();
+    c.onDeliver = () => b.at.detach();
+    a.send(...[C, B, B, B].map((to) => frame({ to, from: A })));
+    // One was looked up before; the others are flooded, as nobody is known to be B any more.
+    expect([b.take().length, c.take().length]).toEqual([0, 3]);
+    expect(world.drops(a)).toEqual({ port_closed: 1 });
+  });
+
   test("FR-19 frames on their way do not reach a newcomer in the place of the port that left", () => {
     const { world, a, b, c } = threePorts();
     let newcomer = c;
@@ -105,6 +114,10 @@ describe("Hub ports", () => {
     expect(world.hub.totals().drops).toEqual({ port_closed: 4 });
     a.send(frame({ to: B, from: A }));
     expect(world.hub.totals().drops).toEqual({ port_closed: 5 });
+    // Nor does the next one in its place inherit anything.
+    const newcomer = world.attach();
+    expect(newcomer.at.index).toBe(a.at.index);
+    expect(world.hub.macCount(newcomer.at)).toBe(0);
   });
 
   test("a port may answer within deliver(): both directions arrive, each port is flushed once", () => {
@@ -112,6 +125,7 @@ describe("Hub ports", () => {
     const flushes = [a.flushes, b.flushes];
     b.onDeliver = () => {
       b.send(frame({ to: A, from: B }), frame({ to: C, from: B }));
+      expect([a.flushes, b.flushes]).toEqual(flushes);
     };
     a.send(frame({ to: BROADCAST, from: A }));
     expect(a.take()).toEqual([frame({ to: A, from: B })]);
@@ -131,6 +145,18 @@ describe("Hub ports", () => {
     a.send(frame({ to: B, from: A }));
     expect(a.take().length).toBe(1);
     expect(a.flushes).toBe(before + 1);
+  });
+
+  test("a port that was flushed and then given more is flushed again by the same event", () => {
+    const { a, b, c } = threePorts();
+    c.onFlush = () => {
+      c.onFlush = undefined;
+      c.send(frame({ to: B, from: C }));
+    };
+    const before = b.flushes;
+    a.send(frame({ to: B, from: A }), frame({ to: C, from: A }));
+    expect(b.take().length).toBe(2);
+    expect(b.flushes).toBe(before + 2);
   });
 
   test("frames that ports in the process hand round in circles end, counted", () => {
