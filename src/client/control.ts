@@ -1,8 +1,8 @@
 import { chmodSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
-import { EXIT, ExitError, messageOf } from "../base/errors.ts";
+import { EXIT, ExitError } from "../base/errors.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
-import { askStatus, CONTROL_CALLS, controlPath } from "./control-call.ts";
+import { askStatus, CONTROL_CALLS, controlPath, type ControlCall } from "./control-call.ts";
 import type { ClientStatus } from "./status.ts";
 
 // The socket of a running client: one JSON request a line, one JSON answer a line. A caller of `disconnect` waits
@@ -55,7 +55,10 @@ export async function openControl(
         for (let end; (end = socket.data.line.indexOf("\n")) >= 0;) {
           const line = socket.data.line.slice(0, end);
           socket.data.line = socket.data.line.slice(end + 1);
-          socket.write(`${JSON.stringify(answer(line, handlers))}\n`);
+          const call = tryParseCall(line);
+          socket.write(`${JSON.stringify(answer(call, handlers))}\n`);
+          // Behind the answer: it may close the connection.
+          if (call === "disconnect") handlers.disconnect();
         }
         if (socket.data.line.length > MAX_REQUEST_BYTES) socket.terminate();
       },
@@ -79,21 +82,25 @@ interface Caller {
   line: string;
 }
 
-function answer(line: string, handlers: ControlHandlers): object {
+function tryParseCall(line: string): ControlCall | undefined {
   try {
-    const request: unknown = JSON.parse(line);
-    const call = (request as { call?: unknown } | null)?.call;
-    if (call === "status") return { ok: true, result: handlers.status() };
-    if (call === "disconnect") {
-      handlers.disconnect();
+    const { call } = JSON.parse(line) as { call?: unknown };
+    return CONTROL_CALLS.find((known) => known === call);
+  } catch {
+    return undefined;
+  }
+}
+
+function answer(call: ControlCall | undefined, handlers: ControlHandlers): object {
+  switch (call) {
+    case "status":
+      return { ok: true, result: handlers.status() };
+    case "disconnect":
       return { ok: true, result: null };
+    case undefined: {
+      const message = `A request is {"call": ...} with one of ${CONTROL_CALLS.join(", ")}`;
+      return { ok: false, error: { code: "unknown_call", message } };
     }
-    return {
-      ok: false,
-      error: { code: "unknown_call", message: `Calls are ${CONTROL_CALLS.join(", ")}` },
-    };
-  } catch (error) {
-    return { ok: false, error: { code: "bad_request", message: messageOf(error) } };
   }
 }
 

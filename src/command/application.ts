@@ -137,16 +137,15 @@ function built(
   finish: (code: ExitCode) => void,
 ): BuiltCommand<Context> {
   return buildCommand<Record<string, unknown>, (string | undefined)[], Context>({
-    loader: async () => {
-      const work = await command.load();
-      return async function (this: Context, flags, ...args) {
+    loader: async () =>
+      async function (this: Context, flags, ...args) {
         try {
+          const work = await command.load();
           finish(await work(this.environment, withSwitches(command, flags) as never, ...args));
         } catch (error) {
           finish(report(error));
         }
-      };
-    },
+      },
     parameters: {
       flags: Object.fromEntries(
         Object.entries(command.flags).map(([name, flag]) => [name, builtFlag(flag)]),
@@ -240,8 +239,6 @@ const TEXT: ApplicationText = {
       ? unknownFlag(input.replace(/^-+|=.*$/gs, ""), [])
       : `Unknown command "${input}"${suggestion(corrections)}`,
   exceptionWhileParsingArguments: (error) => argumentFault(error),
-  exceptionWhileLoadingCommandFunction: messageOf,
-  exceptionWhileRunningCommand: messageOf,
 };
 
 /** What is wrong with an argument. Values of unknown flags are not repeated: one of them may be a secret. */

@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+import { ExitError } from "../../src/base/errors.ts";
+import { resolveAccount, type AccountFlags } from "../../src/client/account.ts";
+import {
+  DEFAULT_NIC,
+  type AccountConfig,
+  type ClientConfig,
+  type NicConfig,
+} from "../../src/config/client-config.ts";
+
+const HQ: AccountConfig = {
+  name: "HQ",
+  host: "vpn.example",
+  port: 992,
+  hub: "office",
+  user: "alice",
+  credential: { kind: "anonymous" },
+  verify: { kind: "system" },
+  nic: "tun",
+  mode: "bridge",
+  retry: 3,
+  retryIntervalMs: 5_000,
+  family: "ipv6",
+  autostart: true,
+};
+const NIC: NicConfig = { ...DEFAULT_NIC, name: "tun", device: "vpn_tun", mtu: 1400 };
+
+const config = (accounts: AccountConfig[], nics: NicConfig[] = [NIC]): ClientConfig => ({
+  client: { stateDir: undefined },
+  log: { format: "text", level: "info" },
+  accounts,
+  nics,
+});
+
+const refusal = (of: ClientConfig, name: string | undefined, flags: AccountFlags) => {
+  try {
+    resolveAccount(of, name, flags);
+  } catch (error) {
+    if (error instanceof ExitError) return `${error.exitCode} ${error.message}`;
+    throw error;
+  }
+  return "none";
+};
+
+describe("resolveAccount()", () => {
+  test("takes the account that is named, in any case, with its NIC", () => {
+    expect(resolveAccount(config([HQ]), "hq", {})).toEqual({ name: "HQ", account: HQ, nic: NIC });
+  });
+
+  test("takes the only account where none is named", () => {
+    expect(resolveAccount(config([HQ]), undefined, {}).name).toBe("HQ");
+  });
+
+  test("lets flags win over the file", () => {
+    const { account, nic } = resolveAccount(config([HQ]), "HQ", {
+      server: { host: "192.0.2.1", port: 5555 },
+      user: "bob",
+      verify: { kind: "off" },
+      mode: "client",
+      retry: 0,
+      mtu: 1300,
+      address: { kind: "none" },
+    });
+    expect(account).toEqual({
+      ...HQ,
+      host: "192.0.2.1",
+      port: 5555,
+      user: "bob",
+      verify: { kind: "off" },
+      mode: "client",
+      retry: 0,
+    });
+    expect(nic).toEqual({ ...NIC, mtu: 1300, address: { kind: "none" } });
+  });
+
+  test("makes an account of flags alone, named for its device", () => {
+    const flags: AccountFlags = {
+      server: { host: "h", port: 443 },
+      hub: "x",
+      user: "u",
+      nic: "tap7",
+    };
+    const { name, account, nic } = resolveAccount(config([], []), undefined, flags);
+    expect(name).toBe("tap7");
+    expect(account).toMatchObject({
+      host: "h",
+      hub: "x",
+      user: "u",
+      retry: "forever",
+      mode: "client",
+    });
+    expect(account.verify).toEqual({ kind: "auto" });
+    expect(nic).toEqual({ ...DEFAULT_NIC, name: "tap7", device: "tap7" });
+  });
+
+  test("with --server leaves the accounts of the file alone", () => {
+    const flags: AccountFlags = { server: { host: "h", port: 443 }, hub: "x", user: "u" };
+    expect(resolveAccount(config([HQ]), undefined, flags)).toMatchObject({
+      name: "vpn_tun",
+      account: { host: "h", credential: { kind: "password" } },
+    });
+  });
+
+  test("ends with 64 and says what is missing", () => {
+    const server = { host: "h", port: 443 };
+    expect(refusal(config([]), undefined, {})).toContain("64 Nothing tells where to connect to");
+    expect(refusal(config([HQ]), "hp", {})).toBe('64 No account "hp" is declared (HQ)');
+    expect(refusal(config([HQ, { ...HQ, name: "lab" }]), undefined, {})).toContain("(HQ, lab)");
+    expect(refusal(config([]), undefined, { server })).toContain("--hub and --user");
+    expect(refusal(config([]), undefined, { server, hub: "x" })).toContain("needs --user");
+  });
+});
