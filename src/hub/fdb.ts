@@ -80,10 +80,6 @@ export class Fdb {
     return slot < 0 ? -1 : this.table.owner(slot);
   }
 
-  countOf(port: number): number {
-    return this.table.countOf(port);
-  }
-
   removePort(port: number): void {
     this.table.removeOwner(port);
   }

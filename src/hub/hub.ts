@@ -13,7 +13,7 @@ import { type Random, systemRandom } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
 import { DirtyPorts } from "./dirty-ports.ts";
 import { DROP, PASS } from "./drop-reason.ts";
-import { Fdb, MOVED, UNLEARNT } from "./fdb.ts";
+import { Fdb, type FdbEntry, MOVED, UNLEARNT } from "./fdb.ts";
 import { ETHERTYPE, FrameView, MIN_ETHERTYPE } from "./frame-view.ts";
 import { HubLog } from "./hub-log.ts";
 import { HubPort, type Switch } from "./hub-port.ts";
@@ -34,13 +34,9 @@ const NO_VLAN_YET = -2;
 const NO_BYTES = new Uint8Array(0);
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
-export interface MacTableEntry {
-  readonly mac: MacAddress;
-  readonly vlanId: number;
+/** An entry of the forwarding database; times are milliseconds of the monotonic clock. */
+export interface MacTableEntry extends Omit<FdbEntry, "port"> {
   readonly port: HubPort;
-  /** Milliseconds of the monotonic clock. */
-  readonly created: number;
-  readonly updated: number;
 }
 
 export class Hub implements Switch {
@@ -246,8 +242,11 @@ export class Hub implements Switch {
   attach(port: Port, access: PortAccess): HubPort {
     if (this.isClosed)
       throw new VpnError("hub_closed", `Cannot attach ${port.name}: hub ${this.name} is closed`);
-    const hubPort = new HubPort(this, this.ipTable, this.freeIndex(), port, access);
-    this.slots[hubPort.index] = hubPort;
+    // A place that fell empty during a delivery may still be the target of frames on their way.
+    const free = this.depth > 0 ? -1 : this.slots.indexOf(undefined);
+    const index = free < 0 ? this.slots.length : free;
+    const hubPort = new HubPort(this, this.ipTable, index, port, access);
+    this.slots[index] = hubPort;
     if (hubPort.kind === "monitor") this.monitors.push(hubPort);
     port.plug(hubPort);
     return hubPort;
@@ -280,11 +279,7 @@ export class Hub implements Switch {
     return this.fdb.remove(mac, vlanId);
   }
 
-  macCount(port: HubPort): number {
-    this.fdb.expire(this.clock.now());
-    return port.isAttached ? this.fdb.countOf(port.index) : 0;
-  }
-
+  /** Addresses that count against the limit of a port; 0 where there is no limit. */
   ipCount(port: HubPort, family: IpFamily): number {
     return port.isAttached ? this.ipTable.countOf(port.index, family, this.clock.now()) : 0;
   }
@@ -301,11 +296,5 @@ export class Hub implements Switch {
   close(reason: CloseReason = { code: "hub_closed" }): void {
     this.isClosed = true;
     for (const port of this.ports) port.close(reason);
-  }
-
-  private freeIndex(): number {
-    // A place that fell empty during a delivery may still be the target of frames on their way.
-    const free = this.depth > 0 ? -1 : this.slots.indexOf(undefined);
-    return free < 0 ? this.slots.length : free;
   }
 }

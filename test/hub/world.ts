@@ -50,6 +50,10 @@ export class World {
     return Object.assign(port, { at });
   }
 
+  macCount(port: Plugged): number {
+    return this.hub.macTable().filter((entry) => entry.port === port.at).length;
+  }
+
   events(event: string): LogLine[] {
     return this.lines.filter((line) => line.event === event);
   }

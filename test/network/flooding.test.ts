@@ -89,7 +89,7 @@ describe("Hub flooding", () => {
     monitor.send(frame({ to: A, from: C }));
     expect(a.take()).toEqual([]);
     expect(world.drops(monitor)).toEqual({ monitor_port: 1 });
-    expect(world.hub.macCount(monitor.at)).toBe(0);
+    expect(world.macCount(monitor)).toBe(0);
     monitor.at.detach();
     a.send(...sent);
     expect(monitor.take()).toEqual([]);

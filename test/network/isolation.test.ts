@@ -117,7 +117,7 @@ describe("Hub ports", () => {
     // Nor does the next one in its place inherit anything.
     const newcomer = world.attach();
     expect(newcomer.at.index).toBe(a.at.index);
-    expect(world.hub.macCount(newcomer.at)).toBe(0);
+    expect(world.macCount(newcomer)).toBe(0);
   });
 
   test("a port may answer within deliver(): both directions arrive, each port is flushed once", () => {
