@@ -61,7 +61,8 @@ class StaticAddressing implements Addressing {
   #isDone = false;
 
   constructor(nic: VirtualNic, nets: readonly Net[], deps: AddressingDeps) {
-    this.sink = this.#nic = nic;
+    this.#nic = nic;
+    this.sink = nic.port;
     this.#nets = nets;
     this.#deps = deps;
   }
@@ -94,7 +95,7 @@ class OwnDhcp implements Addressing {
   constructor(nic: VirtualNic, mac: MacAddress, deps: AddressingDeps) {
     this.#nic = nic;
     this.#deps = deps;
-    this.sink = new DhcpTap(nic, deps.clock);
+    this.sink = new DhcpTap(nic.port, deps.clock);
     this.#client = new DhcpClient({
       mac,
       hostname: hostname(),
@@ -156,7 +157,8 @@ class SystemDhcpAddressing implements Addressing {
   #program: SystemDhcp | undefined;
 
   constructor(nic: VirtualNic, deps: AddressingDeps) {
-    this.sink = this.#nic = nic;
+    this.#nic = nic;
+    this.sink = nic.port;
     this.#deps = deps;
   }
 

@@ -5,6 +5,7 @@ import { messageOf, VpnError } from "../base/errors.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import { createStateDir } from "../config/state-dir.ts";
+import type { CloseReason } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
 import { dial, type Credential, type DialDeps, type DialTarget } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
@@ -64,10 +65,9 @@ export async function openClient(options: ClientOptions, deps: ClientDeps): Prom
     { status: () => client.status(), disconnect: () => void client.stop() },
   );
   try {
-    client.attach(
-      control,
-      deps.openNic({ device: resolved.nic.device, mtu: resolved.nic.mtu, mac }),
-    );
+    const { device, mtu } = resolved.nic;
+    const onLost = (reason: CloseReason) => client.loseNic(reason);
+    client.attach(control, deps.openNic({ device, mtu, mac, onLost }));
   } catch (error) {
     control.close();
     throw error;
@@ -122,7 +122,7 @@ export class Client {
     const { clock, random } = this.#deps;
     this.#control = control;
     this.#nic = nic;
-    nic.plug(this.#cable);
+    nic.port.plug(this.#cable);
     this.#addressing = createAddressing(resolved.nic, this.#mac, nic, {
       clock,
       random,
@@ -144,7 +144,7 @@ export class Client {
     } finally {
       this.#isStopping = true;
       await this.#addressing?.stop();
-      this.#nic?.close({ code: "client_ended" });
+      this.#nic?.close();
       this.#control?.close();
     }
   }
@@ -159,6 +159,12 @@ export class Client {
     } finally {
       this.#supervisor.stop();
     }
+  }
+
+  /** The interface was deleted under us: there is nothing to plug a session into. */
+  loseNic(reason: CloseReason): void {
+    const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
+    this.#supervisor.stop(new VpnError(reason.code, `The network interface is gone${detail}`));
   }
 
   status(): ClientStatus {

@@ -48,6 +48,7 @@ export class Supervisor {
   established = 0;
   readonly #deps: SupervisorDeps;
   readonly #stop = new AbortController();
+  #failure: Error | undefined;
 
   constructor(deps: SupervisorDeps) {
     this.#deps = deps;
@@ -55,24 +56,31 @@ export class Supervisor {
 
   /** Resolves after `stop()`; rejects with the error that ends it for good. Called once. */
   async run(): Promise<void> {
-    const { signal } = this.#stop;
     try {
-      let failures = 0;
-      while (!signal.aborted) {
-        const outcome = await this.#attempt();
-        if (signal.aborted) return;
-        failures = outcome.wasEstablished ? 1 : failures + 1;
-        const verdict = retryAfter(outcome.error, failures, this.#deps.retry, this.#deps.random);
-        if (verdict.kind === "give-up") throw outcome.error;
-        await this.#wait(outcome.error, failures, verdict.delayMs);
-      }
+      await this.#loop();
+      if (this.#failure !== undefined) throw this.#failure;
     } finally {
       this.state = { kind: "ended" };
     }
   }
 
-  stop(): void {
+  /** With `failure` that is what `run` rejects with. */
+  stop(failure?: Error): void {
+    this.#failure ??= failure;
     this.#stop.abort();
+  }
+
+  async #loop(): Promise<void> {
+    const { signal } = this.#stop;
+    let failures = 0;
+    while (!signal.aborted) {
+      const outcome = await this.#attempt();
+      if (signal.aborted) return;
+      failures = outcome.wasEstablished ? 1 : failures + 1;
+      const verdict = retryAfter(outcome.error, failures, this.#deps.retry, this.#deps.random);
+      if (verdict.kind === "give-up") throw outcome.error;
+      await this.#wait(outcome.error, failures, verdict.delayMs);
+    }
   }
 
   async #attempt(): Promise<{ error: Error; wasEstablished: boolean }> {

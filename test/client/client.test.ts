@@ -18,18 +18,20 @@ import { FakeSession } from "../support/fake-session.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
-class FakeNic extends ArrayPort implements VirtualNic {
+class FakeNic implements VirtualNic {
   readonly device: string;
   readonly settings: NicSettings;
+  readonly port: ArrayPort;
   readonly calls: string[] = [];
   constructor(settings: NicSettings) {
-    super(settings.device);
     this.device = settings.device;
     this.settings = settings;
+    this.port = new ArrayPort(settings.device);
   }
   setUp = () => void this.calls.push("up");
   addAddress = (net: Net) => void this.calls.push(`add ${formatNet(net)}`);
   removeAddress = (net: Net) => void this.calls.push(`remove ${formatNet(net)}`);
+  close = () => this.port.close({ code: "client_ended" });
 }
 
 /** Long enough for what goes by sockets of this machine, without a time of its own. */
@@ -148,9 +150,9 @@ describe("Client", () => {
     await world.start();
     const session = await world.connect();
     expect(session.begun).toBe(1);
-    world.nic.send(FRAME);
+    world.nic.port.send(FRAME);
     session.send(FRAME, FRAME);
-    expect([session.take(), world.nic.take().length]).toEqual([[FRAME], 2]);
+    expect([session.take(), world.nic.port.take().length]).toEqual([[FRAME], 2]);
     expect(world.names()).toEqual(["certificate_pinned", "connected"]);
   });
 
@@ -190,11 +192,11 @@ describe("Client", () => {
     const first = await world.connect();
     first.close({ code: "timeout" });
     await settle();
-    world.nic.send(FRAME);
+    world.nic.port.send(FRAME);
     world.clock.advance(2000);
     await settle();
     const second = await world.connect(new FakeSession("SID-ALICE-2"));
-    world.nic.send(FRAME);
+    world.nic.port.send(FRAME);
     expect(second.frames.length).toBe(1);
     expect(world.nics.length).toBe(1);
     expect(world.nic.calls).toEqual(["up", "add 192.0.2.9/24", "add fd00::9/64"]);
@@ -227,8 +229,16 @@ describe("Client", () => {
     await world.start({ retry: 0 });
     world.dials[0]!.fail(new RefusedError(9, "refused"));
     expect(await world.ended).toBe("refused_9");
-    expect(world.nic.closed).toBeDefined();
+    expect(world.nic.port.closed).toBeDefined();
     expect(readdirSync(world.stateDir).filter((name) => name.endsWith(".sock"))).toEqual([]);
+  });
+
+  test("ends for good when somebody deletes the interface", async () => {
+    await world.start();
+    const session = await world.connect();
+    world.nic.settings.onLost({ code: "interface_removed", detail: "vpn0: EBADFD" });
+    expect(await world.ended).toBe("interface_removed");
+    expect(session.closed?.code).toBe("user_cancel");
   });
 
   test("leaves no socket when the adapter cannot be made", async () => {
@@ -243,7 +253,7 @@ describe("Client", () => {
     const path = controlPath(world.stateDir, "vpn0");
     expect(await askDisconnect(path, world.clock)).toBe(true);
     expect(session.closed?.code).toBe("user_cancel");
-    expect(world.nic.closed?.code).toBe("client_ended");
+    expect(world.nic.port.closed?.code).toBe("client_ended");
     expect(await askStatus(path, world.clock)).toBeUndefined();
     expect(await world.ended).toBe("stopped");
   });

@@ -1,0 +1,41 @@
+import { SystemError } from "../base/errors.ts";
+import { TapPort } from "../bridge/tap-port.ts";
+import { addAddress, removeAddress } from "../platform/ip-address.ts";
+import { changeLink } from "../platform/link.ts";
+import { openPoller } from "../platform/poller.ts";
+import { trySetFqCodel } from "../platform/qdisc.ts";
+import { openTap } from "../platform/tap.ts";
+import type { OpenNic } from "./nic.ts";
+
+/** Packets, of up to 64 KiB each, that may wait for us: what is longer only adds delay (dataplane.md 7). */
+const TX_QUEUE_LENGTH = 256;
+const ENODEV = 19;
+const EADDRNOTAVAIL = 99;
+
+/** A TAP of this machine. */
+export const openTapNic: OpenNic = ({ device, mtu, mac, onLost }) => {
+  const tap = openTap({ name: device, mtu, mac, txQueueLength: TX_QUEUE_LENGTH });
+  // A kernel without it has longer queues, and nothing else is lost.
+  trySetFqCodel(tap.index);
+  const poller = openPoller();
+  const port = new TapPort({ device: tap, poller, onClosed: onLost });
+  return {
+    device,
+    port,
+    setUp: () => changeLink(tap.index, { isUp: true }),
+    addAddress: (net) => addAddress(tap.index, net),
+    removeAddress(net) {
+      try {
+        removeAddress(tap.index, net);
+      } catch (error) {
+        const isGone =
+          error instanceof SystemError && (error.errno === EADDRNOTAVAIL || error.errno === ENODEV);
+        if (!isGone) throw error;
+      }
+    },
+    close() {
+      port.close({ code: "client_ended" });
+      poller.close();
+    },
+  };
+};
