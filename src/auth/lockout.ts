@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import { netContains, sourceKey, tryParseAddress, unmapV4, type Net } from "../base/ip.ts";
 import { LOCKOUT_MAX_SOURCES } from "../base/limits.ts";
 
 export interface LockoutConfig {
@@ -7,6 +8,8 @@ export interface LockoutConfig {
   readonly penaltyMs: number;
   readonly enforceAtMs: number;
   readonly maxMs: number;
+  /** Addresses that are never turned away: of an office behind one NAT, of a monitor. */
+  readonly exempt: readonly Net[];
 }
 
 /**
@@ -34,10 +37,11 @@ export class Lockout {
     if (!next.enable) this.#clearAt.clear();
   }
 
-  /** Counts a failed login of this source (`sourceKey` of base/ip.ts). */
-  fail(source: string): void {
+  /** Counts a failed login from this address against its source (`sourceKey` of base/ip.ts). */
+  fail(address: string): void {
     const { enable, penaltyMs, maxMs } = this.#config;
-    if (!enable) return;
+    if (!enable || this.#isExempt(address)) return;
+    const source = sourceKey(address);
     const now = this.#clock.now();
     const from = Math.max(now, this.#clearAt.get(source) ?? now);
     this.#clearAt.delete(source);
@@ -48,12 +52,20 @@ export class Lockout {
     }
   }
 
-  /** True while this source is turned away. */
-  isLocked(source: string): boolean {
+  /** True while the source of this address is turned away. */
+  isLocked(address: string): boolean {
+    if (this.#clearAt.size === 0 || this.#isExempt(address)) return false;
+    const source = sourceKey(address);
     const clearAt = this.#clearAt.get(source);
     if (clearAt === undefined) return false;
     const left = clearAt - this.#clock.now();
     if (left <= 0) this.#clearAt.delete(source);
     return left >= this.#config.enforceAtMs;
+  }
+  #isExempt(address: string): boolean {
+    const { exempt } = this.#config;
+    if (exempt.length === 0) return false;
+    const parsed = tryParseAddress(address.split("%", 1)[0]!);
+    return parsed !== undefined && exempt.some((net) => netContains(net, unmapV4(parsed)));
   }
 }

@@ -60,13 +60,17 @@ export class HubHost {
     open.port.detach();
   }
 
-  /** Sessions that count for the limit of this user: other installations, still connected (hub.md 5.1 step 14). */
+  /**
+   * Sessions that count for the limit of this user: of other installations, and not cut off from their client
+   * (hub.md 5.1 step 14). A client that names no installation is another one each time.
+   */
   countLogins(user: string, installation: Uint8Array): number {
+    const isNamed = installation.some((octet) => octet !== 0);
     let count = 0;
     for (const open of this.sessions.values()) {
       const same = open.user.toLowerCase() === user.toLowerCase();
-      const elsewhere = Buffer.compare(open.request.installation, installation) !== 0;
-      if (same && elsewhere && open.session.connections.length > 0) count++;
+      const here = isNamed && Buffer.compare(open.request.installation, installation) === 0;
+      if (same && !here && !open.session.isAdrift) count++;
     }
     return count;
   }

@@ -2,7 +2,6 @@ import { barAccount } from "../auth/authenticator.ts";
 import type { Lockout } from "../auth/lockout.ts";
 import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
-import { sourceKey } from "../base/ip.ts";
 import { MAX_CONNECTIONS_PER_SESSION, MAX_SESSIONS, SESSION_TIMEOUT_S } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { ServerSettings } from "../config/server-config.ts";
@@ -23,6 +22,8 @@ export interface DeskDeps {
   /** By lower-case name. */
   readonly hubs: ReadonlyMap<string, HubHost>;
   settings(): ServerSettings;
+  /** A connection of some session has ended. */
+  connectionEnded(reason: string): void;
 }
 
 /** Judges logins in the order of hub.md 5.1 and opens sessions; knows them by their secret keys. */
@@ -43,7 +44,7 @@ export class ReceptionDesk {
   login(request: LoginRequest, challenge: Uint8Array, link: Link): Session | number {
     const verdict = this.#judge(request, challenge, link);
     if (typeof verdict !== "number") return verdict;
-    if (verdict === WIRE_ERROR.AUTH_FAILED) this.#deps.lockout.fail(sourceKey(link.remoteAddress));
+    if (verdict === WIRE_ERROR.AUTH_FAILED) this.#deps.lockout.fail(link.remoteAddress);
     this.#deps.log.warn("login_failed", `Login of ${request.user} to hub ${request.hub} refused`, {
       user: request.user,
       hub: request.hub,
@@ -120,6 +121,7 @@ export class ReceptionDesk {
     host.add(open);
     this.#byKey.set(keyText(welcome.sessionKey), open);
     session.onClosed = (reason) => this.#closed(host, open, reason.code);
+    session.onConnectionEnded = (reason) => this.#deps.connectionEnded(reason);
     this.#deps.log.info("login", `${user} logged in to hub ${host.config.name}`, {
       user,
       hub: host.config.name,

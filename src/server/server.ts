@@ -1,7 +1,6 @@
 import { Lockout } from "../auth/lockout.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ExitError, EXIT, messageOf } from "../base/errors.ts";
-import { sourceKey } from "../base/ip.ts";
 import type { Random } from "../base/random.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
@@ -17,6 +16,8 @@ import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
 import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
 
+/** Peers that have not closed their side this long after a stop are cut off: an exit takes less than 5 s (CL-15). */
+const STOP_MS = 2_000;
 /** Sessions of expired users end within this time (config-proposal.md 5), in milliseconds. */
 const EXPIRY_CHECK_MS = 5_000;
 
@@ -46,17 +47,24 @@ export class Server implements Reception, LinkOpening {
   readonly hubs = new Map<string, HubHost>();
   /** How connections ended that never got to a session, by reason. */
   readonly outcomes = new Map<string, number>();
+  /** How connections ended that were part of a session, by reason. */
+  readonly ends = new Map<string, number>();
   readonly #options: ServerOptions;
   #config: ServerConfig;
   readonly #heartbeat: Heartbeat;
   readonly #admission: Admission;
   readonly #lockout: Lockout;
   readonly #desk: ReceptionDesk;
+  /** Every socket that was accepted, until it is gone. */
+  readonly #links = new Set<TlsLink>();
   readonly #conversations = new Map<TlsLink, Conversation>();
   #listeners: Listeners | undefined;
   #unwatch: () => void = () => {};
   #expiry: Timer | undefined;
-  #stopping = false;
+  #stopped: Promise<void> | undefined;
+  #onLastLinkGone: () => void = () => {};
+  /** Reloads take turns, since each applies the difference to the one before. */
+  #lastReload: Promise<unknown> = Promise.resolve();
 
   constructor(options: ServerOptions) {
     const { clock, random, log, config } = options;
@@ -74,6 +82,7 @@ export class Server implements Reception, LinkOpening {
       heartbeat: this.#heartbeat,
       hubs: this.hubs,
       settings: () => this.#config.server,
+      connectionEnded: (reason) => count(this.ends, reason),
     });
   }
 
@@ -101,6 +110,7 @@ export class Server implements Reception, LinkOpening {
       hubs: [...this.hubs.values()],
       pending: this.#admission.pending,
       outcomes: this.outcomes,
+      ends: this.ends,
     });
   }
 
@@ -109,7 +119,15 @@ export class Server implements Reception, LinkOpening {
    * loaded stops the reload before anything has changed.
    * @returns one line for each thing that changed
    */
-  async reload(next: ServerConfig): Promise<string[]> {
+  reload(next: ServerConfig): Promise<string[]> {
+    const mine = this.#lastReload.then(() => this.#reload(next));
+    // The caller hears of a failure; the next one begins from what was there before it.
+    this.#lastReload = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #reload(next: ServerConfig): Promise<string[]> {
+    if (this.#stopped !== undefined) return [];
     const steps = diffServerConfig(this.#config, next);
     const tlsChanged = steps.some(({ kind }) => kind === "tls_changed");
     const tls = tlsChanged ? await this.#loadCertificate(next) : undefined;
@@ -152,10 +170,13 @@ export class Server implements Reception, LinkOpening {
     return changes;
   }
 
-  /** Ends every session in order and releases ports, timers and watchers. May be called twice. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
+  /** Ends every session in order and releases sockets, timers and watchers. May be called twice. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#unwatch();
     this.#expiry?.cancel();
     this.#listeners?.close();
@@ -163,18 +184,24 @@ export class Server implements Reception, LinkOpening {
     for (const host of this.hubs.values()) host.closeSessions({ code: "server_stopping" });
     for (const host of this.hubs.values()) host.close();
     this.hubs.clear();
+    if (this.#links.size === 0) return;
+    const gone = new Promise<void>((resolve) => (this.#onLastLinkGone = resolve));
+    const deadline = this.#options.clock.after(STOP_MS, () => {
+      for (const link of this.#links) link.abort("server_stopping");
+    });
+    await gone;
+    deadline.cancel();
   }
 
   // Links, from accept to the end of their conversation.
 
   opened(link: TlsLink): void {
     const { clock, random, log } = this.#options;
-    const refusal = this.#lockout.isLocked(sourceKey(link.remoteAddress))
-      ? "locked_out"
-      : this.#admission.enter(link.remoteAddress);
-    if (refusal !== undefined || this.#stopping) {
-      this.#count(refusal ?? "server_stopping");
-      return link.abort(refusal ?? "server_stopping");
+    this.#links.add(link);
+    const refusal = this.#turnAway(link.remoteAddress);
+    if (refusal !== undefined) {
+      count(this.outcomes, refusal);
+      return link.abort(refusal);
     }
     const conversation = new Conversation(link, this, {
       clock,
@@ -188,6 +215,17 @@ export class Server implements Reception, LinkOpening {
     });
   }
 
+  /** Why a newcomer of this address is not heard, or undefined once he is counted in. */
+  #turnAway(address: string): string | undefined {
+    if (this.#stopped !== undefined) return "server_stopping";
+    return this.#lockout.isLocked(address) ? "locked_out" : this.#admission.enter(address);
+  }
+
+  gone(link: TlsLink): void {
+    this.#links.delete(link);
+    if (this.#links.size === 0) this.#onLastLinkGone();
+  }
+
   secured(link: TlsLink): void {
     this.#conversations.get(link)?.secured();
   }
@@ -196,7 +234,7 @@ export class Server implements Reception, LinkOpening {
     const link = conversation.link as TlsLink;
     if (!this.#conversations.delete(link)) return;
     this.#admission.leave(link.remoteAddress);
-    this.#count(outcome);
+    count(this.outcomes, outcome);
     this.#options.log.debug("settled", `Connection from ${link.remoteAddress}: ${outcome}`, {
       address: link.remoteAddress,
       port: link.remotePort,
@@ -204,8 +242,9 @@ export class Server implements Reception, LinkOpening {
     });
   }
 
-  #count(outcome: string): void {
-    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  failed(error: unknown): void {
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#options.log.error("internal_error", messageOf(error), { stack });
   }
 
   // What a conversation asks.
@@ -252,7 +291,7 @@ export class Server implements Reception, LinkOpening {
     this.#unwatch = watchFiles([paths.cert, paths.key], clock, () => {
       this.#loadCertificate(this.#config).then(
         (tls) => {
-          if (this.#stopping) return;
+          if (this.#stopped !== undefined) return;
           this.#listeners?.rotate(tls);
           log.info("certificate_changed", "Serving the renewed certificate", { path: paths.cert });
         },
@@ -275,4 +314,8 @@ export class Server implements Reception, LinkOpening {
       for (const host of this.hubs.values()) host.expire(wall);
     });
   }
+}
+
+function count(into: Map<string, number>, reason: string): void {
+  into.set(reason, (into.get(reason) ?? 0) + 1);
 }

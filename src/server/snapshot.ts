@@ -21,6 +21,8 @@ export interface ServerSnapshot {
     readonly pending: number;
     /** How connections ended that did not become part of a session, and `data` for those that did. */
     readonly outcomes: Readonly<Record<string, number>>;
+    /** How connections ended that were part of a session. */
+    readonly ends: Readonly<Record<string, number>>;
   };
 }
 
@@ -67,6 +69,7 @@ export function takeSnapshot(of: {
   hubs: readonly HubHost[];
   pending: number;
   outcomes: ReadonlyMap<string, number>;
+  ends: ReadonlyMap<string, number>;
 }): ServerSnapshot {
   return {
     version: VERSION,
@@ -78,7 +81,11 @@ export function takeSnapshot(of: {
     residentBytes: process.memoryUsage.rss(),
     listeners: of.listeners,
     hubs: of.hubs.map((host) => hubSnapshot(host, of.clock.now())),
-    connections: { pending: of.pending, outcomes: Object.fromEntries(of.outcomes) },
+    connections: {
+      pending: of.pending,
+      outcomes: Object.fromEntries(of.outcomes),
+      ends: Object.fromEntries(of.ends),
+    },
   };
 }
 

@@ -16,17 +16,25 @@ import { Batch } from "./batch.ts";
 import {
   CHALLENGE_BYTES,
   checkSignature,
-  DETECTION_TAG,
   encodeHello,
+  isNoop,
   isPackRequest,
+  NOOP,
   packReply,
-  pageReply,
   SERVER_PRODUCT,
   SIGNATURE_PATH,
   WIRE_BUILD,
   WIRE_VERSION,
 } from "./handshake.ts";
 import { parseLogin, type LoginRequest } from "./login.ts";
+import {
+  DETECTION_PAGE,
+  NO_CLIENT_PAGE,
+  NOTHING_HERE_PAGE,
+  pageReply,
+  refuseHead,
+  type Page,
+} from "./page.ts";
 import type { Session } from "./session.ts";
 import { encodeWelcome } from "./welcome.ts";
 
@@ -43,6 +51,8 @@ export interface Reception {
   join(sessionKey: Uint8Array, link: Link): Session | number;
   /** Hubs that strangers may know of. */
   listHubs(): readonly string[];
+  /** Something went wrong on our side while a login was judged. */
+  failed(error: unknown): void;
   /** The conversation is over: in the data phase, or for this reason. */
   settled(conversation: Conversation, outcome: string): void;
 }
@@ -64,6 +74,7 @@ export class Conversation implements LinkHandler {
   #deadline: Timer;
   #loginAllowedMs: number;
   #challenge: Uint8Array | undefined;
+  #hasRequest = false;
   #requests = 0;
   #noops = 0;
   /** True while an answer is being found elsewhere: later requests wait their turn. */
@@ -87,6 +98,7 @@ export class Conversation implements LinkHandler {
 
   /** TLS is up: the first request is awaited now. */
   secured(): void {
+    if (this.#over) return;
     this.#waitUntil(this.#deps.limits.firstRequestMs, "request_timeout");
   }
 
@@ -119,8 +131,12 @@ export class Conversation implements LinkHandler {
   #proceed(): void {
     while (!this.#busy && !this.#over) {
       const message = this.#reader.next();
+      const head = message?.head ?? this.#reader.head;
+      if (head === undefined) return;
+      this.#awaitLogin();
+      const refusal = refuseHead(head);
+      if (refusal !== undefined) return this.#turnAway(refusal, head);
       if (message === undefined) return;
-      if (this.#requests === 0) this.#waitUntil(this.#loginAllowedMs, "login_timeout");
       if (++this.#requests > MAX_REQUESTS_BEFORE_LOGIN + this.#noops) {
         throw new ProtocolError("too_many_requests", "too many requests");
       }
@@ -132,21 +148,18 @@ export class Conversation implements LinkHandler {
   // Greeting.
 
   #greet({ head, body }: HttpMessage): void {
-    const refusal = refuseHead(head);
-    if (refusal !== undefined) return this.#page(refusal.status, refusal.text, true);
     const method = head.first.toUpperCase();
     const path = head.second.toLowerCase();
-    if (method === "POST" && path === SIGNATURE_PATH) return this.#signature(body);
+    if (method === "POST" && path === SIGNATURE_PATH) return this.#signature(head, body);
     if (isPackRequest(head)) throw new ProtocolError("no_signature", "a PACK before the signature");
     if (method === "GET" && path === "/") {
-      return this.#page("403 Forbidden", `This is a VPN server. ${DETECTION_TAG}`, false);
+      return this.#page(DETECTION_PAGE, head);
     }
-    this.#page("404 Not Found", "There is nothing here.", false);
+    this.#page(NOTHING_HERE_PAGE, head);
   }
 
-  #signature(body: Uint8Array): void {
-    const verdict = checkSignature(body);
-    if (verdict !== "good") return this.#page("403 Forbidden", "This is no VPN client.", true);
+  #signature(head: HttpHead, body: Uint8Array): void {
+    if (checkSignature(body) !== "good") return this.#turnAway(NO_CLIENT_PAGE, head);
     this.#challenge = this.#deps.random.bytes(CHALLENGE_BYTES);
     this.#reply(
       encodeHello({
@@ -163,7 +176,7 @@ export class Conversation implements LinkHandler {
   #answerMethod({ head, body }: HttpMessage): void {
     if (!isPackRequest(head)) return this.#refuse(WIRE_ERROR.DISCONNECTED, "no_pack");
     const pack = Pack.parse(body, { maxElements: MAX_PACK_ELEMENTS_BEFORE_LOGIN });
-    if (pack.has("noop")) return this.#noop(pack);
+    if (isNoop(pack)) return this.#noop(pack);
     switch (pack.str("method")) {
       case "login":
         return this.#login(pack);
@@ -181,15 +194,19 @@ export class Conversation implements LinkHandler {
     if (request === undefined) return this.#refuse(WIRE_ERROR.PROTOCOL_ERROR, "login_form");
     const challenge = this.#challenge!;
     this.#busy = true;
-    this.#reception.login(request, challenge, this.link).then(
-      (verdict) => {
+    this.#reception
+      .login(request, challenge, this.link)
+      .then((verdict) => {
         this.#busy = false;
         if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
         if (this.#over) return verdict.close({ code: "client_gone" });
-        this.#begin(verdict, encodeWelcome(verdict.welcome));
-      },
-      () => this.#fail("internal_error"),
-    );
+        if (this.#begin(verdict, encodeWelcome(verdict.welcome))) return;
+        verdict.close({ code: "no_progress" });
+      })
+      .catch((error: unknown) => {
+        this.#reception.failed(error);
+        this.#fail("internal_error");
+      });
   }
 
   #join(pack: Pack): void {
@@ -212,18 +229,25 @@ export class Conversation implements LinkHandler {
     }
     this.#loginAllowedMs += NOOP_EXTENSION_MS;
     this.#waitUntil(this.#loginAllowedMs, "login_timeout");
-    if (pack.int("noop") === 1) this.#reply(new Pack().setInt("error", 0).setInt("noop", 2));
+    if (pack.int("noop") !== NOOP.ASKING) return;
+    this.#reply(new Pack().setInt("error", WIRE_ERROR.NONE).setInt("noop", NOOP.ANSWERING));
   }
 
   // Ends.
 
-  /** The stream begins with the very next byte, of which some may have come already. */
-  #begin(session: Session, reply: Pack): void {
+  /**
+   * The stream begins with the very next byte, of which some may have come already. False if it cannot: the
+   * peer has read so little that the reply is still here, so it would not read the stream either.
+   */
+  #begin(session: Session, reply: Pack): boolean {
     this.#reply(reply);
-    const waiting = this.#out.isBlocked;
+    if (this.#out.isBlocked) {
+      this.#fail("no_progress");
+      return false;
+    }
     this.#settle("data");
-    if (waiting) return this.link.abort("no_progress");
     session.join(this.link, this.#reader.takeRest());
+    return true;
   }
 
   #refuse(error: number, outcome: string): void {
@@ -232,9 +256,13 @@ export class Conversation implements LinkHandler {
     this.#leave(outcome);
   }
 
-  #page(status: string, text: string, leave: boolean): void {
-    this.#out.send(pageReply(status, text, this.#deps.clock.wall()));
-    if (leave) this.#leave("not_vpn");
+  #page(page: Page, to: HttpHead): void {
+    this.#out.send(pageReply(page, to, this.#deps.clock.wall()));
+  }
+
+  #turnAway(page: Page, head: HttpHead): void {
+    this.#page(page, head);
+    this.#leave("not_vpn");
   }
 
   #reply(pack: Pack): void {
@@ -262,6 +290,13 @@ export class Conversation implements LinkHandler {
     this.#reception.settled(this, outcome);
   }
 
+  /** Somebody talks: from the first whole head on the login has its time, however slow the body is. */
+  #awaitLogin(): void {
+    if (this.#hasRequest) return;
+    this.#hasRequest = true;
+    this.#waitUntil(this.#loginAllowedMs, "login_timeout");
+  }
+
   /** Deadlines run from accept, so that no trickle moves them. */
   #waitUntil(sinceAcceptMs: number, reason: string): void {
     this.#deadline.cancel();
@@ -274,27 +309,4 @@ export class Conversation implements LinkHandler {
 function bodyLimit(head: HttpHead): number {
   if (head.second.toLowerCase() === SIGNATURE_PATH) return MAX_SIGNATURE_BYTES;
   return MAX_BODY_BEFORE_LOGIN;
-}
-
-const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "OPTIONS"]);
-
-/** What no conversation can go on after (robustness.md HT-12, HT-14, HT-15). */
-function refuseHead({
-  first,
-  third,
-  fields,
-}: HttpHead): { status: string; text: string } | undefined {
-  if (third !== "HTTP/1.1" && third !== "HTTP/1.0") {
-    return { status: "505 HTTP Version Not Supported", text: "Only HTTP/1.1 is spoken here." };
-  }
-  if (!METHODS.has(first.toUpperCase())) {
-    return { status: "501 Not Implemented", text: "There is no such method here." };
-  }
-  if (fields.has("expect") || fields.has("upgrade")) {
-    return { status: "400 Bad Request", text: "Neither expectations nor upgrades are met here." };
-  }
-  if (third === "HTTP/1.1" && (fields.get("host") ?? "") === "") {
-    return { status: "400 Bad Request", text: "Host is missing." };
-  }
-  return undefined;
 }

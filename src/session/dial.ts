@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
 import { ProtocolError, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
-import { MAX_ANSWER_TO_CLIENT, MAX_PACK_ELEMENTS } from "../base/limits.ts";
+import { MAX_ANSWER_TO_CLIENT, MAX_NOOPS_BEFORE_LOGIN, MAX_PACK_ELEMENTS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import { hashUserPassword, securePassword } from "../crypto/password.ts";
 import type { Log } from "../observe/log.ts";
@@ -15,7 +15,14 @@ import {
 } from "../transport/tls-dialer.ts";
 import type { Link } from "../transport/tls-link.ts";
 import { Pack } from "../wire/pack.ts";
-import { isPackReply, packRequest, parseHello, signatureRequest, type Hello } from "./handshake.ts";
+import {
+  isNoop,
+  isPackReply,
+  packRequest,
+  parseHello,
+  signatureRequest,
+  type Hello,
+} from "./handshake.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { encodeLogin, type Proof } from "./login.ts";
 import { refusalText } from "./refusal.ts";
@@ -100,7 +107,7 @@ export interface DialDeps {
 /**
  * Opens a session.
  * @throws RefusedError with the server's number; VpnError `resolve_failed`, `connect_failed`, `tls_failed`,
- * `certificate`, `not_vpn_server`, `protocol_error`, `timeout`, `cancelled`.
+ * `certificate`, `not_vpn_server`, `protocol_error`, `redirect_unsupported`, `timeout`, `disconnected`, `cancelled`.
  */
 export async function dial(target: DialTarget, deps: DialDeps): Promise<DialedSession> {
   deps.onPhase?.("resolving");
@@ -119,12 +126,21 @@ export async function dial(target: DialTarget, deps: DialDeps): Promise<DialedSe
     const hello = parseHello(await talk.ask(signatureRequest(target.host)));
     deps.onPhase?.("authenticating");
     const answer = await talk.askPack(target.host, loginPack(target, hello, link));
+    if (answer.bool("Redirect")) {
+      throw new VpnError(
+        "redirect_unsupported",
+        "The server is a cluster's controller and sends us on to a member, which this client cannot follow: connect to the member itself",
+      );
+    }
     const welcome = parseWelcome(answer, target.connectionsWanted);
     const session = new Session(welcome, {
       ...deps,
       egressBytes: deps.egressBytes ?? 0,
       endsWithLastConnection: true,
     });
+    // Until begin() neither may outlive the other.
+    session.expect(link);
+    talk.onEnded = ({ message }) => session.close({ code: "connection_lost", detail: message });
     const server = {
       product: hello.product,
       version: hello.version,
@@ -221,6 +237,8 @@ class Talk {
   readonly #reader = new HttpReader(() => MAX_ANSWER_TO_CLIENT);
   #ended: Error | undefined;
   #wake: () => void = () => {};
+  /** The connection is lost, whether or not somebody awaits a reply. */
+  onEnded: ((error: Error) => void) | undefined;
   readonly #onAbort = () => this.#end(new VpnError("cancelled", "Cancelled"));
 
   constructor(link: Link, deps: DialDeps) {
@@ -239,6 +257,7 @@ class Talk {
       closed: (reason) =>
         this.#end(new VpnError("disconnected", `The server closed the connection (${reason})`)),
     };
+    if (deps.signal.aborted) this.#onAbort();
     deps.signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -252,14 +271,14 @@ class Talk {
     if (this.#link.write(request) !== request.length) {
       throw new VpnError("disconnected", "The server does not take what we send");
     }
-    const { head, body } = await this.#nextMessage();
-    if (!isPackReply(head)) {
-      throw new VpnError(
-        "not_vpn_server",
-        `This is not a VPN server: it answered "${head.second}"`,
-      );
+    let pack = await this.#nextPack();
+    // A server says so while somebody else takes his time over the password (protocol.md 3.6).
+    for (let noops = 0; isNoop(pack); noops++) {
+      if (noops === MAX_NOOPS_BEFORE_LOGIN) {
+        throw new VpnError("timeout", "The server only says that it is busy");
+      }
+      pack = await this.#nextPack();
     }
-    const pack = Pack.parse(body, { maxElements: MAX_PACK_ELEMENTS });
     const error = pack.int("error") ?? WIRE_ERROR.NONE;
     if (error !== WIRE_ERROR.NONE) throw new RefusedError(error, refusalText(error));
     return pack;
@@ -272,6 +291,17 @@ class Talk {
 
   release(): void {
     this.#deps.signal.removeEventListener("abort", this.#onAbort);
+  }
+
+  async #nextPack(): Promise<Pack> {
+    const { head, body } = await this.#nextMessage();
+    if (!isPackReply(head)) {
+      throw new VpnError(
+        "not_vpn_server",
+        `This is not a VPN server: it answered "${head.second}"`,
+      );
+    }
+    return Pack.parse(body, { maxElements: MAX_PACK_ELEMENTS });
   }
 
   async #nextMessage(): Promise<HttpMessage> {
@@ -298,5 +328,6 @@ class Talk {
   #end(error: Error): void {
     this.#ended ??= error;
     this.#wake();
+    this.onEnded?.(error);
   }
 }

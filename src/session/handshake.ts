@@ -14,9 +14,9 @@ const PACK_TYPE = "application/octet-stream";
 const SHORT_SIGNATURE = new TextEncoder().encode("VPNCONNECT");
 /** The long signature is a picture; its hash recognises it without carrying it. */
 const WATERMARK_SHA256 = "96a706bbab378ec37dfef21e02b1a3c177fbebeffa039eb0efac918630df12a0";
-/** A client takes a server for one of ours when the answer to `GET /` holds this. */
-export const DETECTION_TAG = "9C37197CA7C2428388C2E6E59B829B30";
 export const CHALLENGE_BYTES = 20;
+/** Values of the int `noop`, which is no message of the conversation: a wish for an answer, and an answer (3.6). */
+export const NOOP = { ASKING: 1, ANSWERING: 2 } as const;
 
 /** Who we are on the wire. Peers judge by words in the names and by the numbers (config-proposal.md 8). */
 export const SERVER_PRODUCT = "Patchbay VPN Server";
@@ -114,26 +114,17 @@ export function isPackRequest(head: HttpHead): boolean {
   );
 }
 
+/** True for a PACK that only says that its sender is there; kind 1 wants an answer from a server. */
+export function isNoop(pack: Pack): boolean {
+  const noop = pack.int("noop");
+  return noop === NOOP.ASKING || noop === NOOP.ANSWERING;
+}
+
 /** True for the head of a reply that carries a PACK (protocol.md 3.4). */
 export function isPackReply(head: HttpHead): boolean {
   return (
     head.first === "HTTP/1.1" &&
     head.second === "200" &&
     (head.fields.get("content-type") ?? "").toLowerCase() === PACK_TYPE
-  );
-}
-
-/** An HTML page for whoever is no VPN client. */
-export function pageReply(status: string, text: string, wall: number): Uint8Array {
-  const body = `<!DOCTYPE html>\n<html><head><title>${status}</title></head>\n<body><h1>${status}</h1>\n<p>${text}</p>\n</body></html>\n`;
-  return encodeHttp(
-    `HTTP/1.1 ${status}`,
-    {
-      Date: new Date(wall).toUTCString(),
-      "Keep-Alive": "timeout=15; max=19",
-      Connection: "Keep-Alive",
-      "Content-Type": "text/html; charset=utf-8",
-    },
-    new TextEncoder().encode(body),
   );
 }

@@ -50,12 +50,16 @@ export class Session implements Port, ConnectionOwner, Beating {
   onReady: (() => void) | undefined;
   /** Called once when the session has ended, whoever ended it. */
   onClosed: ((reason: CloseReason) => void) | undefined;
+  /** Called for each connection that ends while the session lives on or ends with it. */
+  onConnectionEnded: ((reason: string) => void) | undefined;
   readonly connections: Connection[] = [];
   readonly #deps: SessionDeps;
   readonly #egressBytes: number;
   #aliveAt: number;
   #isFull = false;
   #closed = false;
+  #hasBegun = false;
+  #expected: Link | undefined;
 
   constructor(welcome: Welcome, deps: SessionDeps) {
     this.name = welcome.sessionName;
@@ -70,12 +74,25 @@ export class Session implements Port, ConnectionOwner, Beating {
     return this.#closed;
   }
 
+  /** True while every connection is lost; a session that waits for its first one is not adrift. */
+  get isAdrift(): boolean {
+    return this.#hasBegun && this.connections.length === 0;
+  }
+
+  /** Names the link that will join: should the session end before, it ends as well. */
+  expect(link: Link): void {
+    this.#expected = link;
+  }
+
   plug(into: FrameSink): void {
     this.sink = into;
   }
 
   /** Adds a connection in its data phase; `rest` are stream bytes that came with the last HTTP message. */
   join(link: Link, rest: Uint8Array): void {
+    if (this.#closed) return link.closeInOrder();
+    this.#hasBegun = true;
+    this.#expected = undefined;
     const now = this.#deps.clock.now();
     const connection = new Connection(link, this, now);
     this.connections.push(connection);
@@ -133,6 +150,7 @@ export class Session implements Port, ConnectionOwner, Beating {
     const index = this.connections.indexOf(connection);
     if (index < 0) return;
     this.connections.splice(index, 1);
+    this.onConnectionEnded?.(reason);
     this.stats.droppedFrames += connection.batch.lostFrames;
     this.#aliveAt = this.#deps.clock.now();
     if (this.connections.length === 0 && this.#deps.endsWithLastConnection === true) {
@@ -144,6 +162,8 @@ export class Session implements Port, ConnectionOwner, Beating {
   beat(now: number): void {
     const { timeoutMs } = this.welcome;
     for (const connection of this.connections.slice()) {
+      // The end of one may have ended the session.
+      if (this.#closed) return;
       if (connection.items !== connection.heardItems) {
         connection.heardItems = connection.items;
         connection.heardAt = now;
@@ -167,6 +187,7 @@ export class Session implements Port, ConnectionOwner, Beating {
     if (this.#closed) return;
     this.#closed = true;
     this.#deps.heartbeat.remove(this);
+    this.#expected?.closeInOrder();
     for (const connection of this.connections.slice()) connection.end(reason.code);
     this.sink = NOWHERE;
     this.onClosed?.(reason);

@@ -81,6 +81,11 @@ export class HttpReader {
     return { head, body };
   }
 
+  /** The head of the message whose body is still awaited, for whoever can refuse it without. */
+  get head(): HttpHead | undefined {
+    return this.#head?.head;
+  }
+
   /** Takes what lies behind the last message: the first bytes of the stream that follows. */
   takeRest(): Uint8Array {
     const rest = this.#bytes.slice(0, this.#used);
@@ -120,8 +125,8 @@ export class HttpReader {
       } else if (byte !== CR && (byte < 32 || byte === 127) && byte !== 9) {
         throw new ProtocolError("http_syntax", "a control character");
       }
-      if (i - scan.lineStart >= MAX_HTTP_LINE_BYTES) {
-        throw new ProtocolError("http_line", "a line is too long");
+      if (byte !== CR && i - scan.lineStart >= MAX_HTTP_LINE_BYTES) {
+        throw new ProtocolError(scan.lines === 0 ? "http_line" : "http_head", "a line is too long");
       }
       if (i >= MAX_HTTP_HEAD_BYTES) throw new ProtocolError("http_head", "the head is too long");
     }

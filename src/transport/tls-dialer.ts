@@ -69,6 +69,7 @@ export function dialTls(options: {
         if (shown === undefined) return fail("tls_failed", "the server shows no certificate");
         settle(() => resolve({ link: secured, certificate: shown }));
       },
+      gone() {},
     });
     link.handler = {
       data() {},

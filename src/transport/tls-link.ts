@@ -41,6 +41,8 @@ export interface Link {
 export interface LinkOpening {
   opened(link: TlsLink): void;
   secured(link: TlsLink, certificate: () => PeerCertificate | undefined): void;
+  /** The socket is gone, whoever owned the link last. Not told of links that never were `opened`. */
+  gone(link: TlsLink): void;
 }
 
 const NOBODY: LinkHandler = { data() {}, drain() {}, closed() {} };
@@ -144,11 +146,7 @@ export class TlsLink implements Link {
     this.#closing?.cancel();
     const code = (error as { code?: string } | undefined)?.code;
     this.handler.closed(this.#endReason ?? (code === "ECONNRESET" ? "reset" : "peer_closed"));
-  }
-
-  /** Changes what a listener says of the end before the handshake came to an end by itself. */
-  get isSecured(): boolean {
-    return this.#secured;
+    this.#opening.gone(this);
   }
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../src/base/clock.ts";
 import {
+  CLOSE_MS,
   FIRST_REQUEST_MS,
   LOCKOUT_ENFORCE_MS,
   LOCKOUT_MAX_MS,
@@ -243,7 +244,11 @@ export class TestServer implements AsyncDisposable {
 
   async close(): Promise<void> {
     await this.closePeers();
-    await this.server.stop();
+    const stopped = this.server.stop();
+    // Whoever does not answer is cut off; the others have answered within a turn or two.
+    await Bun.sleep(5);
+    this.clock.advance(CLOSE_MS);
+    await stopped;
     rmSync(this.stateDir, { recursive: true, force: true });
   }
 
