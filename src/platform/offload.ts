@@ -6,11 +6,13 @@ import scalarPath from "../wasm/generated/offload-scalar.wasm" with { type: "fil
 import vectorPath from "../wasm/generated/offload.wasm" with { type: "file" };
 import { PACKET_BASE, PACKET_MEMORY, PACKET_VIEW, reserve } from "./packet-memory.ts";
 
-/* Sizes of the tables that src/wasm/merge.as.ts fills. */
+/* Shape of the tables that src/wasm/merge.as.ts fills. */
 const MAX_JOBS = 128;
 const MAX_VECTORS = 64;
 const VECTOR_BYTES = 16;
 const JOB_BYTES = 64;
+/** Where in a job the length of its headers stands. */
+const JOB_HEADER_FIELD = 16;
 const HEADER_BYTES = 128;
 const FLOW_TABLE_BYTES = 64;
 
@@ -79,19 +81,14 @@ export function jobVectors(index: number): number {
   return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES, true);
 }
 
+/** Bytes of the headers that the frames of a job with several share. */
+export function jobHeaderBytes(index: number): number {
+  return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES + JOB_HEADER_FIELD, true);
+}
+
 /** Offset of the vector of job `index`, an array of struct iovec. */
 export function jobVectorAt(index: number): number {
   return vectorsAt + index * MAX_VECTORS * VECTOR_BYTES;
-}
-
-/** Offset and bytes of entry `entry` of the vector of job `index`. */
-export function jobEntry(index: number, entry: number): { at: number; bytes: number } {
-  const entryAt = jobVectorAt(index) + entry * VECTOR_BYTES;
-  const address = PACKET_VIEW.getBigUint64(entryAt, true);
-  return {
-    at: Number(address) - PACKET_BASE,
-    bytes: Number(PACKET_VIEW.getBigUint64(entryAt + 8, true)),
-  };
 }
 
 function instantiate(): OffloadExports {

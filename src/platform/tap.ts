@@ -2,6 +2,7 @@
 // (Documentation/networking/tuntap.rst).
 import { SystemError, VpnError } from "../base/errors.ts";
 import type { MacAddress } from "../base/mac.ts";
+import { DescriptorDevice, type FrameDevice } from "./frame-device.ts";
 import { cString, errno, ioctlValue, libc } from "./libc.ts";
 import { changeLink, tryGetLink, type Link, type LinkChange } from "./link.ts";
 
@@ -51,18 +52,12 @@ export interface TapSettings {
   readonly isUp?: boolean;
 }
 
-/** An open TAP. The interface goes when its descriptor is closed, unless somebody else had made it to stay. */
-export interface Tap {
-  readonly name: string;
+/** An open TAP. The interface goes when it is closed, unless somebody else had made it to stay. */
+export interface Tap extends FrameDevice {
+  /** Number of the interface, as link.ts wants it. */
   readonly index: number;
-  /** For reading and writing frames; does not block. */
-  readonly fd: number;
-  /** Each frame follows a virtio-net header of 10 bytes, both ways. */
-  readonly hasVnetHeader: boolean;
   /** Reads give super-frames of up to 64 KiB, to be cut. */
   readonly isOffloaded: boolean;
-  /** Closes the descriptor. May be called twice. */
-  close(): void;
 }
 
 /**
@@ -74,21 +69,16 @@ export function openTap(settings: TapSettings): Tap {
   const { name } = settings;
   expectName(name);
   const existing = tryGetLink(name);
-  const { fd, hasVnetHeader } = attach(name);
-  let isOpen = true;
-  const close = () => {
-    if (isOpen) libc.close(fd);
-    isOpen = false;
-  };
+  const device = attach(name);
   try {
-    const isOffloaded = hasVnetHeader && setOffload(fd) > 0;
+    const isOffloaded = device.hasVnetHeader && setOffload(device.fd) > 0;
     const link = tryGetLink(name);
     if (link === undefined) throw new SystemError("netlink", ENODEV, `set TAP "${name}" up`);
     const change = difference(settings, link);
     if (change !== undefined) applyChange(link.index, change, existing !== undefined);
-    return { name, index: link.index, fd, hasVnetHeader, isOffloaded, close };
+    return Object.assign(device, { index: link.index, isOffloaded });
   } catch (thrown) {
-    close();
+    device.close();
     throw thrown;
   }
 }
@@ -105,7 +95,7 @@ function expectName(name: string): void {
   }
 }
 
-function attach(name: string): { fd: number; hasVnetHeader: boolean } {
+function attach(name: string): DescriptorDevice {
   const fd = libc.open(cString(TUN_DEVICE), O_RDWR_NONBLOCK_CLOEXEC, 0);
   if (fd < 0) throw explain("open", errno(), name);
   for (const vnet of [IFF_VNET_HDR, 0]) {
@@ -113,7 +103,7 @@ function attach(name: string): { fd: number; hasVnetHeader: boolean } {
     const request = new Uint8Array(IFREQ_BYTES);
     request.set(new TextEncoder().encode(name));
     new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | vnet, true);
-    if (libc.ioctl(fd, TUNSETIFF, request) === 0) return { fd, hasVnetHeader: vnet !== 0 };
+    if (libc.ioctl(fd, TUNSETIFF, request) === 0) return new DescriptorDevice(name, fd, vnet !== 0);
     const error = errno();
     if (error === EINVAL && vnet !== 0) continue;
     libc.close(fd);

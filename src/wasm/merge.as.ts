@@ -22,7 +22,7 @@ const SIZE_BYTES: usize = 4;
 /** Of a super-frame from its network header on: both IP length fields must hold it, and it fits hdr_len's 16 bits. */
 const MAX_DATAGRAM_BYTES: i32 = 65535;
 
-/* Fields of a job. JOB_VECTORS is read by the caller. */
+/* Fields of a job. JOB_VECTORS and JOB_HEADER_BYTES are read by the caller. */
 const JOB_VECTORS: usize = 0;
 const JOB_FRAME: usize = 4;
 const JOB_L3: usize = 8;

@@ -1,0 +1,153 @@
+// From the hub to a frame device. Stages of a frame:
+//
+//   1. gather: the run is copied, since it is only lent and the next one may continue its flows
+//   2. merge: segments of a flow become one super-frame
+//   3. write: one call each
+import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from "../base/limits.ts";
+import type { FrameRun } from "../hub/port.ts";
+import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
+import {
+  jobHeaderBytes,
+  jobVectorAt,
+  jobVectors,
+  merge,
+  mergeJobs,
+  mergeRefused,
+  VNET_HEADER_BYTES,
+} from "../platform/offload.ts";
+import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
+import type { TapDropReason, TapStats } from "./tap-stats.ts";
+
+const SIZE_BYTES = 4;
+/** Three super-frames' worth, which stays in the processor's cache from copying to writing. */
+const GATHER_BYTES = 196_608;
+
+// One area for all devices: whoever gathers next has the one before written out first.
+const gatherAt = reserve(GATHER_BYTES);
+const area: { holder: TapEgress | undefined } = { holder: undefined };
+
+export class TapEgress {
+  readonly #device: FrameDevice;
+  readonly #stats: TapStats;
+  #gatheredBytes = 0;
+  #isClosed = false;
+
+  constructor(device: FrameDevice, stats: TapStats) {
+    this.#device = device;
+    this.#stats = stats;
+  }
+
+  /* 1. Gather */
+
+  gather(run: FrameRun): void {
+    if (this.#isClosed) {
+      this.#stats.drops.port_closed += run.count;
+      return;
+    }
+    if (area.holder !== this) {
+      area.holder?.flush();
+      area.holder = this;
+    }
+    if (run.end - run.start <= GATHER_BYTES) this.#take(run, run.start, run.end);
+    else this.#takeInPieces(run);
+  }
+
+  #takeInPieces(run: FrameRun): void {
+    let from = run.start;
+    for (let at = from; at + SIZE_BYTES <= run.end;) {
+      const next = at + SIZE_BYTES + run.view.getUint32(at);
+      if (next - from > GATHER_BYTES) {
+        this.#take(run, from, at);
+        from = at;
+      }
+      // A frame that is longer than all frames may be ends the run, as `merge` has it.
+      if (next - at > GATHER_BYTES) {
+        this.#stats.drops.frame_length += 1;
+        return;
+      }
+      at = next;
+    }
+    this.#take(run, from, run.end);
+  }
+
+  #take({ bytes }: FrameRun, from: number, to: number): void {
+    if (this.#gatheredBytes + to - from > GATHER_BYTES) this.flush();
+    const at = gatherAt + this.#gatheredBytes;
+    if (bytes === PACKET_BYTES) PACKET_BYTES.copyWithin(at, from, to);
+    else PACKET_BYTES.set(bytes.subarray(from, to), at);
+    this.#gatheredBytes += to - from;
+  }
+
+  /** Writes what was gathered. */
+  flush(): void {
+    const end = gatherAt + this.#gatheredBytes;
+    this.#gatheredBytes = 0;
+    if (end === gatherAt) return;
+    if (this.#device.hasVnetHeader) this.#writeMerged(end);
+    else this.#writePlain(end);
+  }
+
+  /** Writes what was gathered and takes no more. */
+  close(): void {
+    this.flush();
+    this.#isClosed = true;
+    if (area.holder === this) area.holder = undefined;
+  }
+
+  /* 2. Merge, 3. Write */
+
+  #writeMerged(end: number): void {
+    for (let at = gatherAt; at < end;) {
+      const next = merge(at, end);
+      this.#stats.drops.frame_length += mergeRefused();
+      const jobs = mergeJobs();
+      for (let job = 0; job < jobs; job += 1) {
+        const vectors = jobVectors(job);
+        const written = this.#device.writev(jobVectorAt(job), vectors);
+        const frames = vectors - 1;
+        // The headers of merged frames are written once.
+        const spared = frames === 1 ? 0 : (frames - 1) * jobHeaderBytes(job);
+        this.#count(written, frames, written - VNET_HEADER_BYTES + spared);
+      }
+      if (next === at) return;
+      at = next;
+    }
+  }
+
+  #writePlain(end: number): void {
+    for (let at = gatherAt; at + SIZE_BYTES <= end;) {
+      const length = PACKET_VIEW.getUint32(at);
+      at += SIZE_BYTES;
+      if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES || at + length > end) {
+        this.#stats.drops.frame_length += 1;
+      } else {
+        const written = this.#device.write(at, length);
+        this.#count(written, 1, written);
+      }
+      at += length;
+    }
+  }
+
+  #count(written: number, frames: number, bytes: number): void {
+    if (written < 0) {
+      this.#stats.drops[reasonOf(-written)] += frames;
+      return;
+    }
+    this.#stats.writes += 1;
+    this.#stats.egressFrames += frames;
+    this.#stats.egressBytes += bytes;
+  }
+}
+
+function reasonOf(errno: number): TapDropReason {
+  switch (errno) {
+    case DEVICE_ERROR.EIO:
+      return "interface_down";
+    case DEVICE_ERROR.EAGAIN:
+    case DEVICE_ERROR.ENOMEM:
+    case DEVICE_ERROR.ENOBUFS:
+      return "queue_full";
+    default:
+      return "refused";
+  }
+}

@@ -1,0 +1,77 @@
+import { errnoName } from "../base/errors.ts";
+import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
+import type { FrameDevice } from "../platform/frame-device.ts";
+import type { Poller } from "../platform/poller.ts";
+import { TapEgress } from "./tap-egress.ts";
+import { TapIngress } from "./tap-ingress.ts";
+import { emptyTapStats, type TapStats } from "./tap-stats.ts";
+
+export interface TapPortOptions {
+  /** The port's own from now on: it closes it. */
+  readonly device: FrameDevice;
+  readonly poller: Poller;
+  /**
+   * The port has closed itself: `interface_removed`, since the interface was deleted under it or cannot be read.
+   * Not called for `close`.
+   */
+  readonly onClosed?: (reason: CloseReason) => void;
+}
+
+/**
+ * A port whose cable leads to an interface of this machine. It reads while the sink that it is plugged into is ready,
+ * and takes frames always: what the interface has no room for is dropped and counted.
+ */
+export class TapPort implements Port {
+  readonly name: string;
+  readonly stats: TapStats = emptyTapStats();
+  readonly ready = true;
+  /** Never called: the port is always ready. */
+  onReady: (() => void) | undefined;
+  readonly #device: FrameDevice;
+  readonly #ingress: TapIngress;
+  readonly #egress: TapEgress;
+  readonly #onClosed: ((reason: CloseReason) => void) | undefined;
+  #isClosed = false;
+
+  constructor({ device, poller, onClosed }: TapPortOptions) {
+    this.name = device.name;
+    this.#device = device;
+    this.#onClosed = onClosed;
+    this.#ingress = new TapIngress(device, poller, this.stats, (errno) => this.#lost(errno));
+    this.#egress = new TapEgress(device, this.stats);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  plug(into: FrameSink): void {
+    if (!this.#isClosed) this.#ingress.start(into);
+  }
+
+  deliver(run: FrameRun): void {
+    this.#egress.gather(run);
+  }
+
+  flush(): void {
+    this.#egress.flush();
+  }
+
+  close(_reason: CloseReason): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    // The watch first: while it waits it keeps the interface alive.
+    this.#ingress.stop();
+    this.#egress.close();
+    this.#device.close();
+  }
+
+  #lost(errno: number): void {
+    const reason: CloseReason = {
+      code: "interface_removed",
+      detail: `${this.name}: ${errnoName(errno)}`,
+    };
+    this.close(reason);
+    this.#onClosed?.(reason);
+  }
+}

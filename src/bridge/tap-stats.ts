@@ -1,0 +1,49 @@
+/** What a port on a frame device has done. Ingress is from the device into the hub. Numbers only grow. */
+export interface TapStats {
+  ingressFrames: number;
+  /** Bytes of frames, without size prefixes. */
+  ingressBytes: number;
+  egressFrames: number;
+  egressBytes: number;
+  /** Calls to the system that moved something: super-frames make them fewer than frames. */
+  reads: number;
+  writes: number;
+  readonly drops: Record<TapDropReason, number>;
+}
+
+/** Why a frame between hub and device was lost. */
+export const TAP_DROP_REASONS = [
+  /** Shorter than 14 bytes or longer than 1600 (protocol.md 13). */
+  "frame_length",
+  /** A super-frame whose headers do not add up. */
+  "frame_header",
+  /** The interface is down. */
+  "interface_down",
+  /** The kernel had no room. */
+  "queue_full",
+  /** The kernel refused the frame. */
+  "refused",
+  /** The port was closed already. */
+  "port_closed",
+] as const;
+
+export type TapDropReason = (typeof TAP_DROP_REASONS)[number];
+
+export function emptyTapStats(): TapStats {
+  return {
+    ingressFrames: 0,
+    ingressBytes: 0,
+    egressFrames: 0,
+    egressBytes: 0,
+    reads: 0,
+    writes: 0,
+    drops: {
+      frame_length: 0,
+      frame_header: 0,
+      interface_down: 0,
+      queue_full: 0,
+      refused: 0,
+      port_closed: 0,
+    },
+  };
+}
