@@ -2,7 +2,7 @@
 //
 // 1. complete: a frame whose checksum the kernel left to the "hardware" gets it
 // 2. segment: a super-frame (TSO, USO) is cut into frames of `gso_size` payload
-import { copyAndSum, fold, sum, wireWord } from "./checksum.as";
+import { copyAndSum, copyHeaders, fold, sum, wireWord } from "./checksum.as";
 import * as h from "./headers.as";
 
 /** Answers of `cut` that are no length. */
@@ -130,7 +130,7 @@ function segment(
     const total = headerBytes + part;
     const copy = to + SIZE_BYTES;
     store<u32>(to, bswap<u32>(total));
-    memory.copy(copy, frame, headerBytes);
+    copyHeaders(copy, frame, headerBytes);
 
     if (isV6) {
       store<u16>(copy + l3 + h.IPV6_LENGTH, wireWord(total - l3 - h.IPV6_BYTES));

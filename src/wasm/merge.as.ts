@@ -8,7 +8,7 @@
 // A job says to the kernel "checksum verified": a segment with a wrong checksum is never merged but passed as it is, for
 // the kernel to refuse. The order within a flow is kept; flows may overtake each other within a run, as on any network
 // with several queues. The run is only read: headers that change are copied to the job's own place first.
-import { fold, sum, wireWord } from "./checksum.as";
+import { copyHeaders, fold, sum, wireWord } from "./checksum.as";
 import * as h from "./headers.as";
 
 /* Tables, set aside by the caller; platform/offload.ts has the same numbers. */
@@ -341,7 +341,7 @@ function seal(index: i32): void {
   store<u16>(vnet + h.VNET_CHECKSUM_OFFSET, <u16>h.TCP_CHECKSUM);
 
   const header = vnet + h.VNET_BYTES;
-  memory.copy(header, <usize>load<u32>(job + JOB_FRAME), headerBytes);
+  copyHeaders(header, <usize>load<u32>(job + JOB_FRAME), headerBytes);
   const ip = header + l3;
   if (isV6) {
     store<u16>(ip + h.IPV6_LENGTH, wireWord(length - l4));
