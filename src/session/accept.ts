@@ -152,10 +152,8 @@ export class Conversation implements LinkHandler {
     const path = head.second.toLowerCase();
     if (method === "POST" && path === SIGNATURE_PATH) return this.#signature(head, body);
     if (isPackRequest(head)) throw new ProtocolError("no_signature", "a PACK before the signature");
-    if (method === "GET" && path === "/") {
-      return this.#page(DETECTION_PAGE, head);
-    }
-    this.#page(NOTHING_HERE_PAGE, head);
+    const isFront = path === "/" && (method === "GET" || method === "HEAD");
+    this.#page(isFront ? DETECTION_PAGE : NOTHING_HERE_PAGE, head);
   }
 
   #signature(head: HttpHead, body: Uint8Array): void {

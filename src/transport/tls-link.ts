@@ -165,8 +165,10 @@ export function linkCallbacks(onFault: (error: Error) => void) {
     close(socket: Socket<TlsLink>, error?: Error) {
       socket.data?.ended(error);
     },
-    // Bun reports exceptions of our own handlers here and leaves the connection open.
+    // Bun reports exceptions of our own handlers here and leaves the connection open, and what the TLS library
+    // finds wrong after the handshake: renegotiation, a record that nobody can decrypt.
     error(socket: Socket<TlsLink>, error: Error) {
+      if ((error as { code?: string }).code === "EPROTO") return socket.data?.abort("tls_error");
       onFault(error);
       socket.data?.abort("internal_error");
     },

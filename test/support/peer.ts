@@ -152,6 +152,11 @@ export class Peer {
     return until("the end of a TLS connection", () => this.end, { ...FAST, deadlineMs });
   }
 
+  /** FIN without a close_notify. */
+  halfClose(): void {
+    this.#tcp.end();
+  }
+
   /** RST, without a close_notify. */
   reset(): void {
     this.#tcp.resetAndDestroy();

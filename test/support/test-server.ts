@@ -29,7 +29,7 @@ import type { Log, LogFields, LogLevel } from "../../src/observe/log.ts";
 import { startServer, type Server } from "../../src/server/server.ts";
 import { batchSlots } from "../../src/session/batch.ts";
 import { ManualClock } from "./manual-clock.ts";
-import { Peer, type PeerLogin, type PeerOptions } from "./peer.ts";
+import { Peer, RawPeer, type PeerLogin, type PeerOptions } from "./peer.ts";
 import { until } from "./process.ts";
 import { seededRandom } from "./seeded-random.ts";
 
@@ -217,6 +217,27 @@ export class TestServer implements AsyncDisposable {
       everyMs: 1,
       explain: () => `${this.pending}: ${JSON.stringify(Object.fromEntries(this.server.outcomes))}`,
     });
+  }
+
+  /** Moves the clock in steps, with room for what sockets do in between. */
+  async pass(ms: number, stepMs = 1_000): Promise<void> {
+    for (let left = ms; left > 0; left -= stepMs) {
+      await Bun.sleep(1);
+      this.clock.advance(Math.min(stepMs, left));
+    }
+    await Bun.sleep(1);
+  }
+
+  /** Lines that an operator sees by default about anything but what was opened and who came and went. */
+  get complaints(): LogLine[] {
+    const usual = ["certificate_made", "hub_opened", "listening", "login", "logout"];
+    return this.log.lines.filter(({ level, event }) => level !== "debug" && !usual.includes(event));
+  }
+
+  /** A TCP connection; it is closed with the server at the latest. */
+  async connectRaw(from?: string): Promise<RawPeer> {
+    const options = { port: this.port, ...(from === undefined ? {} : { from }) };
+    return this.keep(await RawPeer.connect(options));
   }
 
   /** A TLS connection; it is closed with the server at the latest. */
