@@ -5,38 +5,31 @@ import { EXIT, ExitError } from "../base/errors.ts";
 interface SystemProgram {
   readonly name: string;
   /** Arguments that keep it in the foreground, IPv4 only, on one interface. */
-  readonly args: (device: string, filePrefix: string) => string[];
+  readonly start: (device: string, filePrefix: string) => string[];
+  /** Arguments that make it give the lease back and undo what it has set; without them a signal does so. */
+  readonly release?: (device: string, filePrefix: string) => string[];
   /** What it leaves behind. */
-  readonly files: (filePrefix: string) => string[];
+  readonly files: readonly string[];
 }
+
+const dhclientFiles = (prefix: string) => ["-pf", `${prefix}.pid`, "-lf", `${prefix}.leases`];
 
 /** In this order: the first that is installed is taken. */
 const PROGRAMS: readonly SystemProgram[] = [
   {
     name: "dhclient",
-    args: (device, prefix) => [
-      "-4",
-      "-d",
-      "-q",
-      "-pf",
-      `${prefix}.pid`,
-      "-lf",
-      `${prefix}.leases`,
-      device,
-    ],
-    files: (prefix) => [`${prefix}.pid`, `${prefix}.leases`, `${prefix}.leases~`],
+    start: (device, prefix) => ["-4", "-d", "-q", ...dhclientFiles(prefix), device],
+    release: (device, prefix) => ["-4", "-r", "-q", ...dhclientFiles(prefix), device],
+    files: [".pid", ".leases", ".leases~"],
   },
-  {
-    name: "udhcpc",
-    args: (device) => ["-f", "-R", "-i", device],
-    files: () => [],
-  },
-  {
-    name: "dhcpcd",
-    args: (device) => ["-4", "-B", "-q", device],
-    files: () => [],
-  },
+  { name: "udhcpc", start: (device) => ["-f", "-R", "-i", device], files: [] },
+  { name: "dhcpcd", start: (device) => ["-4", "-B", "-q", device], files: [] },
 ];
+
+/** Where such programs are, also for users whose PATH leaves it out. */
+const SYSTEM_FOLDERS = ["/usr/sbin", "/sbin"];
+/** Giving a lease back is one packet. */
+const RELEASE_MS = 2_000;
 
 export interface SystemDhcp {
   /** Ends the program and removes its files. */
@@ -53,30 +46,35 @@ export function startSystemDhcp(options: {
   path: string;
   onExit: (program: string, code: number | null) => void;
 }): SystemDhcp {
-  const found = findProgram(options.path);
-  const prefix = join(options.stateDir, `dhcp-${options.device}`);
-  let stopping = false;
-  const child = Bun.spawn([found.file, ...found.program.args(options.device, prefix)], {
-    stdin: "ignore",
-    stdout: "ignore",
-    stderr: "ignore",
+  const { device } = options;
+  const { program, file } = findProgram(options.path);
+  const prefix = join(options.stateDir, `dhcp-${device}`);
+  let isStopping = false;
+  const child = Bun.spawn([file, ...program.start(device, prefix)], {
+    ...QUIET,
     onExit: (_child, code) => {
-      if (!stopping) options.onExit(found.program.name, code);
+      if (!isStopping) options.onExit(program.name, code);
     },
   });
   return {
     async stop() {
-      stopping = true;
+      isStopping = true;
+      if (program.release !== undefined && child.exitCode === null) {
+        const command = [file, ...program.release(device, prefix)];
+        await Bun.spawn(command, { ...QUIET, timeout: RELEASE_MS }).exited;
+      }
       child.kill("SIGTERM");
       await child.exited;
-      for (const file of found.program.files(prefix)) rmSync(file, { force: true });
+      for (const suffix of program.files) rmSync(prefix + suffix, { force: true });
     },
   };
 }
 
+const QUIET = { stdin: "ignore", stdout: "ignore", stderr: "ignore" } as const;
+
 function findProgram(path: string): { program: SystemProgram; file: string } {
   for (const program of PROGRAMS) {
-    for (const folder of path.split(delimiter)) {
+    for (const folder of [...path.split(delimiter), ...SYSTEM_FOLDERS]) {
       const file = join(folder || ".", program.name);
       if (isExecutable(file)) return { program, file };
     }

@@ -8,7 +8,7 @@ import { openTap } from "../platform/tap.ts";
 import type { OpenNic } from "./nic.ts";
 
 /** Packets, of up to 64 KiB each, that may wait for us: what is longer only adds delay (dataplane.md 7). */
-const TX_QUEUE_LENGTH = 256;
+const TX_QUEUE_LENGTH = 128;
 const ENODEV = 19;
 const EADDRNOTAVAIL = 99;
 

@@ -62,7 +62,7 @@ export class LiveView implements ClientView {
   event(event: ClientEvent): void {
     this.#clear();
     this.#lines.event(event);
-    this.#draw();
+    if (event.event !== "disconnected") this.#draw();
   }
 
   log(line: string): void {
