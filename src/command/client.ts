@@ -6,6 +6,7 @@ import { openTapNic } from "../client/tap-nic.ts";
 import type { AccountCredential } from "../config/client-config.ts";
 import { loadClientConfig } from "../config/load.ts";
 import { createLog } from "../observe/log.ts";
+import { raisePriority } from "../platform/priority.ts";
 import type { Credential } from "../session/dial.ts";
 import type { CONNECT_FLAGS } from "./catalog.ts";
 import { jsonView, lineView, LiveView, type ClientView } from "./client-view.ts";
@@ -26,6 +27,7 @@ export async function connect(
   const { config } = loadClientConfig(loadOptions(environment, flags.config));
   const resolved = resolveAccount(config, accountName, accountFlags(flags));
   const credential = await credentialOf(resolved, flags, environment);
+  raisePriority();
   let client: Client | undefined;
   const view = chooseView(environment, flags, () => client?.status());
   const log = createLog({

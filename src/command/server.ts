@@ -7,6 +7,7 @@ import type { ServerConfig } from "../config/server-config.ts";
 import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
 import { createLog, type Log, type LogFormat } from "../observe/log.ts";
+import { raisePriority } from "../platform/priority.ts";
 import { watchFiles } from "../server/certificate.ts";
 import { serveControl } from "../server/control-socket.ts";
 import { startServer, type Server } from "../server/server.ts";
@@ -43,6 +44,7 @@ export async function runServer(
   // What was opened, closed the other way round: each depends on those before it.
   const closers: (() => void | Promise<void>)[] = [];
   try {
+    raisePriority();
     const ended = untilEnded(environment, log, closers);
     const { server, stateDir } = await openServer(environment, flags, loaded, log, closers);
     const { hubs, listeners } = server.snapshot();

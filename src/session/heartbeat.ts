@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../base/clock.ts";
 
 /** Granularity of keep-alives and time-outs, all of which are seconds, in milliseconds. */
-const BEAT_MS = 500;
+const BEAT_MS = 1_000;
 
 /** Something that looks after its own deadlines when told the time. */
 export interface Beating {
