@@ -66,7 +66,7 @@ export async function openClient(options: ClientOptions, deps: ClientDeps): Prom
   );
   try {
     const { device, mtu } = resolved.nic;
-    const onLost = (reason: CloseReason) => client.loseNic(reason);
+    const onLost = (reason: CloseReason) => client.fail(nicLoss(reason));
     client.attach(control, deps.openNic({ device, mtu, mac, onLost }));
   } catch (error) {
     control.close();
@@ -161,10 +161,9 @@ export class Client {
     }
   }
 
-  /** The interface was deleted under us: there is nothing to plug a session into. */
-  loseNic(reason: CloseReason): void {
-    const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
-    this.#supervisor.stop(new VpnError(reason.code, `The network interface is gone${detail}`));
+  /** Ends the session; `run` rejects with `error` then. */
+  fail(error: unknown): void {
+    this.#supervisor.stop(error instanceof Error ? error : new Error(messageOf(error)));
   }
 
   status(): ClientStatus {
@@ -272,6 +271,12 @@ export class Client {
       onEvent({ event: "warning", code: "pin_failed", message });
     }
   }
+}
+
+/** The interface was deleted under us: there is nothing to plug a session into. */
+function nicLoss(reason: CloseReason): VpnError {
+  const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
+  return new VpnError(reason.code, `The network interface is gone${detail}`);
 }
 
 function sessionStatus(open: OpenSession, since: number): NonNullable<ClientStatus["session"]> {

@@ -51,6 +51,8 @@ export async function runApplication(
       json: ownArguments(args).includes("--json"),
       debug: environment.variables["VPN_DEBUG"] === "1",
     });
+  // For commands that set no handler of their own: a trace is for those who ask for it.
+  const release = environment.onFault((error) => environment.exit(report(error)));
   try {
     refuseInheritedNames(args);
     // Faults of arguments are what the library writes on its standard error: they are gathered and reported as ours.
@@ -77,6 +79,8 @@ export async function runApplication(
     return exitCode ?? EXIT.ok;
   } catch (error) {
     return report(error);
+  } finally {
+    release();
   }
 }
 

@@ -41,6 +41,7 @@ export async function connect(
     ["SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE"],
     () => void client?.stop(),
   );
+  const release = environment.onFault((error) => client?.fail(error));
   try {
     client = await openClient(
       {
@@ -60,6 +61,7 @@ export async function connect(
     return interrupts.first === "SIGINT" ? EXIT.interrupted : EXIT.ok;
   } finally {
     view.close();
+    release();
     interrupts.release();
   }
 }

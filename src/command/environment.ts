@@ -22,7 +22,10 @@ export interface CommandEnvironment {
   columns(): number;
   /** Calls `run` for each such signal until the returned function is called. */
   onSignal(name: SignalName, run: () => void): () => void;
-  /** Calls `run` for what nobody caught, an exception or a rejection, until the returned function is called. */
+  /**
+   * Calls `run` for what nobody caught, an exception or a rejection, until the returned function is called. The
+   * handler that was set last is the one that is asked.
+   */
   onFault(run: (error: unknown) => void): () => void;
   /** Ends the process at once, with nothing cleaned up. */
   exit(code: number): void;
@@ -41,6 +44,8 @@ export interface KeyboardInput {
 /** The process that runs us. */
 export function systemEnvironment(): CommandEnvironment {
   const brokenPipe = new Set<() => void>();
+  const faultHandlers: ((error: unknown) => void)[] = [];
+  const fault = (error: unknown) => faultHandlers.at(-1)?.(error);
   process.stdout.on("error", () => {
     if (brokenPipe.size === 0) process.exit(141);
     for (const run of brokenPipe) run();
@@ -69,8 +74,15 @@ export function systemEnvironment(): CommandEnvironment {
       return () => void process.off(name, run);
     },
     onFault(run) {
-      process.on("uncaughtException", run).on("unhandledRejection", run);
-      return () => void process.off("uncaughtException", run).off("unhandledRejection", run);
+      if (faultHandlers.push(run) === 1) {
+        process.on("uncaughtException", fault).on("unhandledRejection", fault);
+      }
+      return () => {
+        const at = faultHandlers.indexOf(run);
+        if (at >= 0) faultHandlers.splice(at, 1);
+        if (faultHandlers.length > 0) return;
+        process.off("uncaughtException", fault).off("unhandledRejection", fault);
+      };
     },
     exit: (code) => process.exit(code),
   };

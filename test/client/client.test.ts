@@ -241,6 +241,14 @@ describe("Client", () => {
     expect(session.closed?.code).toBe("user_cancel");
   });
 
+  test("ends in order with a fault of ours", async () => {
+    const client = await world.start();
+    const session = await world.connect();
+    client.fail(new VpnError("oops", "a fault"));
+    expect(await world.ended).toBe("oops");
+    expect([session.isClosed, world.nic.port.closed?.code]).toEqual([true, "client_ended"]);
+  });
+
   test("leaves no socket when the adapter cannot be made", async () => {
     const error = new VpnError("errno_1", "no right");
     await expect(world.start({}, error)).rejects.toBe(error);

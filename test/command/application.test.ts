@@ -164,6 +164,18 @@ describe("runApplication()", () => {
     expect(err).toMatch(/^vpn: Internal error: oops .*\nTypeError: oops\n +at /);
   });
 
+  test("reports what nobody caught in one line and ends", async () => {
+    const environment = new FakeEnvironment();
+    const work = async () => {
+      environment.fault(new TypeError("oops"));
+      return EXIT.ok;
+    };
+    const table = { go: command("Go", { flags: {}, examples: [], load: async () => work }) };
+    await runApplication(["go"], environment, table);
+    expect(environment.exits).toEqual([EXIT.software]);
+    expect(environment.err).toBe("vpn: Internal error: oops (VPN_DEBUG=1 shows where)\n");
+  });
+
   test("reports an error that is thrown while the command's module is loaded", async () => {
     const environment = new FakeEnvironment();
     const load = () => Promise.reject(new TypeError("no module"));

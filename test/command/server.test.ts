@@ -107,6 +107,15 @@ describe("vpn server and the commands that ask it", () => {
     expect(hubs.map((hub: { name: string }) => hub.name)).toEqual(["office", "lab"]);
   });
 
+  test("a fault of ours is logged, and the server ends in order with 70", async () => {
+    await start();
+    environment.fault(new TypeError("oops"));
+    expect(await ended!).toBe(70);
+    ended = undefined;
+    expect(lines().find((line) => line.event === "internal_error")).toMatchObject({ text: "oops" });
+    expect((await ask("status")).code).toBe(69);
+  });
+
   test("a fault in the file leaves the old configuration, and vpn reload ends with 78", async () => {
     await start();
     write("[hub.office]\nuser.alice = {}\nfoo = 1\nbar = 2\n");

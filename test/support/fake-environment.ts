@@ -26,7 +26,7 @@ export class FakeEnvironment implements CommandEnvironment {
   /** True while echo is off. */
   isRaw = false;
   readonly #signals = new Map<SignalName, Set<() => void>>();
-  readonly #faults = new Set<(error: unknown) => void>();
+  readonly #faults: ((error: unknown) => void)[] = [];
   readonly #keys = new Set<(bytes: Uint8Array | undefined) => void>();
 
   readonly stdout = (text: string): void => {
@@ -56,8 +56,8 @@ export class FakeEnvironment implements CommandEnvironment {
   }
 
   onFault(run: (error: unknown) => void): () => void {
-    this.#faults.add(run);
-    return () => void this.#faults.delete(run);
+    this.#faults.push(run);
+    return () => void this.#faults.splice(this.#faults.indexOf(run), 1);
   }
 
   exit(code: number): void {
@@ -71,6 +71,11 @@ export class FakeEnvironment implements CommandEnvironment {
     for (const run of listeners) run();
   }
 
+  /** Throws where nobody catches. */
+  fault(error: unknown): void {
+    this.#faults.at(-1)?.(error);
+  }
+
   /** Types text; undefined closes the input. */
   type(text: string | undefined): void {
     const bytes = text === undefined ? undefined : new TextEncoder().encode(text);
@@ -80,6 +85,6 @@ export class FakeEnvironment implements CommandEnvironment {
   /** Handlers that are still registered: none after a command. */
   get listeners(): number {
     const signals = [...this.#signals.values()].reduce((sum, set) => sum + set.size, 0);
-    return signals + this.#faults.size + this.#keys.size;
+    return signals + this.#faults.length + this.#keys.size;
   }
 }
