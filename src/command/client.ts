@@ -7,6 +7,7 @@ import type { AccountCredential } from "../config/client-config.ts";
 import { loadClientConfig } from "../config/load.ts";
 import { createLog } from "../observe/log.ts";
 import { raisePriority } from "../platform/priority.ts";
+import { denyDumps } from "../platform/unix.ts";
 import type { Credential } from "../session/dial.ts";
 import type { CONNECT_FLAGS } from "./catalog.ts";
 import { jsonView, lineView, LiveView, type ClientView } from "./client-view.ts";
@@ -28,6 +29,7 @@ export async function connect(
   const resolved = resolveAccount(config, accountName, accountFlags(flags));
   const credential = await credentialOf(resolved, flags, environment);
   raisePriority();
+  denyDumps();
   let client: Client | undefined;
   const view = chooseView(environment, flags, () => client?.status());
   const log = createLog({

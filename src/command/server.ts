@@ -8,6 +8,7 @@ import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
 import { createLog, type Log, type LogFormat } from "../observe/log.ts";
 import { raisePriority } from "../platform/priority.ts";
+import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
 import { serveControl } from "../server/control-socket.ts";
 import { startServer, type Server } from "../server/server.ts";
@@ -45,6 +46,8 @@ export async function runServer(
   const closers: (() => void | Promise<void>)[] = [];
   try {
     raisePriority();
+    raiseOpenFilesLimit();
+    denyDumps();
     const ended = untilEnded(environment, log, closers);
     const { server, stateDir } = await openServer(environment, flags, loaded, log, closers);
     const { hubs, listeners } = server.snapshot();
