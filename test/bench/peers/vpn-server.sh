@@ -1,0 +1,12 @@
+# vpn-server: SoftEther's clients on this project's server. Options of the clients as in softether.sh
+# (dir= tcp= half= qos= compress= encrypt=), as far as the server grants them.
+. "$BENCH_DIR/peers/softether.sh"
+. "$BENCH_DIR/peers/vpn.sh"
+IF_CLIENT=vpn_bench
+
+peer_needs() { vpn_needs; need vpnclient softether-vpnclient; need vpncmd softether-vpncmd; }
+peer_topologies() { # what the server does not grant would be measured under a wrong name
+	local names; names=$(printf '%s\n' ${PEER_OPTS//,/ } | grep -Ev '^(dir|qos)=' | tr '\n' ,)
+	PEER_OPTS=$names vpn_options tcp=1 half=no compress=no udp=no encrypt=yes && echo hub
+}
+connect_client() { echo "AccountConnect a" | se_cmd "$(ns_of "$1")" localhost /CLIENT; }

@@ -1,0 +1,55 @@
+# vpn: this project's server and clients, $VPN_BIN (default: dist/vpn of this checkout).
+# Options: tcp=1 half=no compress=no udp=no. A value that the program has no feature for is refused, so that
+# no figure is printed for something that was not measured.
+# vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
+VPN_BIN=${VPN_BIN:-$(cd "$BENCH_DIR/../.." && pwd)/dist/vpn}
+VPN_PORT=5555
+IF_CLIENT=tap0
+
+# vpn_options NAME=VALUE|VALUE...: which values each option may have; anything else ends the peer
+vpn_options() {
+	local given name value known allowed
+	for given in ${PEER_OPTS//,/ }; do
+		name=${given%%=*} value=${given#*=} allowed=
+		for known in "$@"; do
+			[ "${known%%=*}" = "$name" ] && allowed=${known#*=}
+		done
+		[ -n "$allowed" ] || { log "$PEER: no option $name (options: $*)"; return 1; }
+		case "|$allowed|" in
+		*"|$value|"*) ;;
+		*) log "$PEER: $name=$value is not supported ($name=$allowed is)"; return 1 ;;
+		esac
+	done
+}
+vpn_needs() { need "$VPN_BIN" "(the program itself: npm run build)"; }
+
+vpn_start_server() {
+	mkdir -p "$RUN/state-srv"
+	(umask 077; echo pw >"$RUN/pw")
+	cat >"$RUN/config.toml" <<-C
+	[server]
+	listen = [$VPN_PORT]
+
+	[hub.BENCH.user.u]
+	password = "file:$RUN/pw"
+
+	[hub.BENCH.user.anon]
+	anonymous = true
+	C
+	spawn server "$NS_SRV" "$VPN_BIN" server --config "$RUN/config.toml" --state-dir "$RUN/state-srv"
+	wait_listen "$NS_SRV" tcp $VPN_PORT || { cat "$SPAWN_LOG" >&2; return 1; }
+	mark server_start_ms
+}
+vpn_connect_client() { # N
+	(umask 077; echo pw >"$RUN/pw-c$1")
+	spawn client "$(ns_of "$1")" "$VPN_BIN" client connect --state-dir "$RUN/state-c$1" \
+		--server "$(srv_of "$1"):$VPN_PORT" --hub BENCH --user u --password-file "$RUN/pw-c$1" \
+		--nic "$IF_CLIENT" --address none --insecure
+}
+vpn_check() { vpn_options tcp=1 half=no compress=no udp=no; }
+
+peer_needs() { vpn_needs; }
+peer_topologies() { vpn_check && echo hub; }
+start_server() { vpn_start_server; }
+connect_client() { vpn_connect_client "$1"; }
+scale_prepare() { :; }   # the configuration has the anonymous user from the start
