@@ -1,4 +1,5 @@
 // Where Linux AIO is refused: a thread blocks in poll(2) and wakes this one by `Atomics.waitAsync` (dataplane.md 3).
+import { VpnError } from "../base/errors.ts";
 import { addressOf, check, hasLibc, libc } from "./libc.ts";
 import type { Poller, Watch } from "./poller.ts";
 import { POLL_AREA, POLL_SLOTS, SLOT_STATE, type PollWorkerStart } from "./poll-area.ts";
@@ -6,6 +7,11 @@ import { POLL_AREA, POLL_SLOTS, SLOT_STATE, type PollWorkerStart } from "./poll-
 const EFD_NONBLOCK_CLOEXEC = 0x80800;
 const ONE = new BigUint64Array([1n]);
 const ONE_AT = hasLibc ? addressOf(ONE) : 0;
+
+/** In the executable the thread's code has its place from the root of the sources, elsewhere beside this file. */
+const WORKER = import.meta.url.includes("/$bunfs/")
+  ? "./platform/poll-worker.ts"
+  : new URL("./poll-worker.ts", import.meta.url).href;
 
 export function openWorkerPoller(): Poller {
   return new WorkerPoller();
@@ -27,7 +33,13 @@ class WorkerPoller implements Poller {
       "eventfd",
       "make an event counter",
     );
-    this.#worker = new Worker(new URL("./poll-worker.ts", import.meta.url).href);
+    this.#worker = new Worker(WORKER);
+    this.#worker.addEventListener("error", ({ message }) => {
+      throw new VpnError(
+        "poll_thread",
+        `Cannot wait for descriptors: the thread ended: ${message}`,
+      );
+    });
     const start: PollWorkerStart = { area: this.#area, controlFd: this.#controlFd };
     this.#worker.postMessage(start);
     // Not before the thread has ended: it might poll whatever gets the number next.
