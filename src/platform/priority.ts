@@ -1,8 +1,8 @@
 import { libc } from "./libc.ts";
 
 const PRIO_PROCESS = 0;
-/** Before ordinary programs, behind what a system must do first. */
-const NICE = -15;
+/** As the peer does: whoever shares a busy machine with it would wait for it otherwise. */
+const NICE = -20;
 
 /**
  * Lets this process run before ordinary ones: under load a frame waits for the processor far longer than for
