@@ -6,7 +6,7 @@ import scalarPath from "../wasm/generated/offload-scalar.wasm" with { type: "fil
 import vectorPath from "../wasm/generated/offload.wasm" with { type: "file" };
 import { PACKET_BASE, PACKET_MEMORY, PACKET_VIEW, reserve } from "./packet-memory.ts";
 
-/* Shape of the tables that src/wasm/merge.as.ts fills. */
+/* Shape of the tables that src/wasm/job.as.ts fills. */
 const MAX_JOBS = 128;
 const MAX_VECTORS = 64;
 const VECTOR_BYTES = 16;
