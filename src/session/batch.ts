@@ -14,8 +14,8 @@ import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.t
 const SLOT_BYTES = 65_536;
 /** A run of at least this size is written straight away instead of being copied first. */
 const DIRECT_BYTES = 12_288;
-/** All slots of the process: 64 sessions at the full queue bound, or thousands with a little waiting. */
-export const batchSlots = new SlotPool(SLOT_BYTES, 1024);
+/** All slots of the process, three quarters of packet memory: 48 sessions at the full queue bound. */
+export const batchSlots = new SlotPool(SLOT_BYTES, 768);
 
 /** Where a batch writes to: the socket side of a link. */
 export interface ByteSink {
