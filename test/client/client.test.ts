@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
-import { formatNet, tryParseNet, type Net } from "../../src/base/ip.ts";
-import { formatMac } from "../../src/base/mac.ts";
+import { formatNet, tryParseIpv4, tryParseNet, type Net } from "../../src/base/ip.ts";
+import { formatMac, tryParseMac } from "../../src/base/mac.ts";
 import { resolveAccount, type AccountFlags } from "../../src/client/account.ts";
 import { openClient, type Client } from "../../src/client/client.ts";
 import { askDisconnect, askStatus, controlPath } from "../../src/client/control-call.ts";
@@ -13,7 +13,9 @@ import type { ClientEvent } from "../../src/client/status.ts";
 import type { OpenSession } from "../../src/client/supervisor.ts";
 import { createLog } from "../../src/observe/log.ts";
 import type { DialDeps, DialTarget } from "../../src/session/dial.ts";
+import { DHCP_TYPE } from "../../src/wire/dhcp.ts";
 import { ArrayPort } from "../support/array-port.ts";
+import { encodeReply, readRequest, typeName, usualOptions } from "../support/dhcp-server.ts";
 import { FakeSession } from "../support/fake-session.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/seeded-random.ts";
@@ -304,6 +306,35 @@ describe("Client", () => {
     await settle();
     const second = await world.connect(new FakeSession("SID-ALICE-2"));
     expect(second.frames.length).toBe(1);
+  });
+
+  test("uses the lease that comes, hands no DHCP to the adapter, and gives it back before it goes", async () => {
+    await world.start({ address: { kind: "dhcp" } });
+    const session = new FakeSession("SID-ALICE-1");
+    const seen: string[] = [];
+    const server = tryParseIpv4("192.0.2.1")!;
+    session.onDeliver = () => {
+      const message = readRequest(session.take()[0]!)?.message;
+      if (message === undefined) return;
+      seen.push(`${typeName(message.type)} ${session.isClosed ? "closed" : "open"}`);
+      const type = message.type === DHCP_TYPE.DISCOVER ? DHCP_TYPE.OFFER : DHCP_TYPE.ACK;
+      if (message.type === DHCP_TYPE.RELEASE) return;
+      const yiaddr = tryParseIpv4("192.0.2.50")!;
+      const serverMac = tryParseMac("5e:00:00:00:00:01")!;
+      session.send(
+        encodeReply(message, { type, yiaddr, server, serverMac, options: usualOptions(server) }),
+      );
+    };
+    await world.connect(session);
+    expect(world.nic.calls).toEqual(["up", "add 192.0.2.50/24"]);
+    expect(world.nic.port.frames).toEqual([]);
+    expect(world.events.at(-1)).toEqual({
+      event: "address",
+      addresses: ["192.0.2.50/24"],
+      from: "dhcp",
+    });
+    await world.client!.stop();
+    expect(seen).toEqual(["DISCOVER open", "REQUEST open", "RELEASE open"]);
   });
 
   test("an established client without DHCP has no timer at all", async () => {
