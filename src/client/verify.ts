@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
-import { isIP } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
+import { tryParseAddress } from "../base/ip.ts";
 import type { VerifySetting } from "../config/client-config.ts";
 import { systemFiles } from "../config/source-files.ts";
 import type { ShownCertificate } from "../session/dial.ts";
@@ -141,7 +141,7 @@ export class CertificateVerifier {
         return this.#refuse(`${what} expired on ${checked.validTo}`);
     }
     const { host } = this.#server;
-    const isNamed = isIP(host) === 0 ? leaf.checkHost(host) : leaf.checkIP(host);
+    const isNamed = tryParseAddress(host) === undefined ? leaf.checkHost(host) : leaf.checkIP(host);
     return isNamed !== undefined || this.#refuse(`it does not name ${host}`);
   }
 
