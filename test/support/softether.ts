@@ -73,15 +73,25 @@ class Daemon {
     await this.at.waitListening(port);
   }
 
+  /** Ends it in order: the second process does the work, the first waits for it. */
+  async stop(): Promise<void> {
+    if (!this.#process?.alive) return;
+    for (const pid of await this.#children()) process.kill(pid, "SIGTERM");
+    await this.#process.ended(30_000);
+  }
+
   /** Ends it without a word, as a crash does. The first process would start the second again, so it goes first. */
   async kill(): Promise<void> {
     if (!this.#process?.alive) return;
-    const children = await run(["pgrep", "-P", String(this.#process.pid)]);
+    const children = await this.#children();
     process.kill(this.#process.pid, "SIGKILL");
-    for (const pid of children.stdout.split("\n").filter(Boolean)) {
-      process.kill(Number(pid), "SIGKILL");
-    }
+    for (const pid of children) process.kill(pid, "SIGKILL");
     await this.#process.ended();
+  }
+
+  async #children(): Promise<number[]> {
+    const found = await run(["pgrep", "-P", String(this.#process!.pid)]);
+    return found.stdout.split("\n").filter(Boolean).map(Number);
   }
 
   /** Text of all logs of one kind: server_log, security_log, client_log. */
@@ -224,6 +234,10 @@ export class SoftEtherServer {
     return this.#daemon.log(kind);
   }
 
+  stop(): Promise<void> {
+    return this.#daemon.stop();
+  }
+
   kill(): Promise<void> {
     return this.#daemon.kill();
   }
@@ -305,6 +319,14 @@ export class SoftEtherClient {
   /** Disconnects the account and deletes it, so that `connect` can make another. */
   async disconnect(name = "a"): Promise<void> {
     await this.command(`AccountDisconnect ${name}`, `AccountDelete ${name}`);
+  }
+
+  /** Ends the program, starts it again and connects the account. */
+  async restart(name = "a"): Promise<void> {
+    await this.#daemon.stop();
+    await this.#daemon.start(CLIENT_PORT);
+    await this.at.waitDevice(this.device);
+    await this.command(`AccountConnect ${name}`);
   }
 
   async status(name = "a"): Promise<Record<string, string>> {

@@ -73,6 +73,16 @@ export async function ping(
   return { sent: Number(sent[1]), received: Number(sent[2]), times };
 }
 
+/** One echo request; "unreachable" where this side has no route or address for it. */
+export async function echo(
+  from: Namespace,
+  address: string,
+): Promise<"answered" | "lost" | "unreachable"> {
+  const finished = await from.run(["ping", "-n", "-c", "1", "-W", "0.5", address]);
+  if (finished.exitCode === 0) return "answered";
+  return finished.exitCode === 1 ? "lost" : "unreachable";
+}
+
 /** Until the first echo comes back, asking anew for the MAC each time. */
 export async function waitPing(
   from: Namespace,

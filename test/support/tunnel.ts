@@ -28,6 +28,8 @@ export interface TunnelServer {
   users(): Promise<string[]>;
   /** MAC addresses in the table of HUB: twelve digits in lower case, with the user behind them. */
   macs(): Promise<{ mac: string; session: string }[]>;
+  /** Ends it in order, as a service manager does. */
+  stop(): Promise<void>;
   kill(): Promise<void>;
   restart(): Promise<void>;
 }
@@ -43,6 +45,8 @@ export interface TunnelClient {
   stop(): Promise<void>;
   /** Ends it as a crash does. */
   kill(): Promise<void>;
+  /** Ends the program, starts it again and connects, as its user would. */
+  beginAnew(): Promise<void>;
 }
 
 export function plainMac(text: string): string {
@@ -108,6 +112,10 @@ class OurServer implements TunnelServer {
     }));
   }
 
+  stop(): Promise<void> {
+    return this.vpn.stop();
+  }
+
   kill(): Promise<void> {
     return this.vpn.kill();
   }
@@ -143,6 +151,10 @@ class ReferenceServer implements TunnelServer {
     }));
   }
 
+  stop(): Promise<void> {
+    return this.daemon.stop();
+  }
+
   kill(): Promise<void> {
     return this.daemon.kill();
   }
@@ -176,28 +188,35 @@ class OurClient implements TunnelClient {
   readonly kind = "ours";
   readonly at: Namespace;
   readonly device: string;
-  readonly vpn: VpnClient;
+  readonly #start: () => VpnClient;
+  #vpn: VpnClient;
 
-  constructor(vpn: VpnClient) {
-    this.at = vpn.at;
-    this.device = vpn.device;
-    this.vpn = vpn;
+  constructor(start: () => VpnClient) {
+    this.#start = start;
+    this.#vpn = start();
+    this.at = this.#vpn.at;
+    this.device = this.#vpn.device;
   }
 
   waitConnected(deadlineMs?: number): Promise<void> {
-    return this.vpn.waitConnected(deadlineMs);
+    return this.#vpn.waitConnected(deadlineMs);
   }
 
   waitRefused(): Promise<number> {
-    return until("a refusal", () => this.vpn.refusal, { explain: () => this.vpn.output() });
+    return until("a refusal", () => this.#vpn.refusal, { explain: () => this.#vpn.output() });
   }
 
   async stop(): Promise<void> {
-    await this.vpn.stop();
+    await this.#vpn.stop();
   }
 
   kill(): Promise<void> {
-    return this.vpn.kill();
+    return this.#vpn.kill();
+  }
+
+  async beginAnew(): Promise<void> {
+    await this.#vpn.stop();
+    this.#vpn = this.#start();
   }
 }
 
@@ -229,6 +248,10 @@ class ReferenceClient implements TunnelClient {
   kill(): Promise<void> {
     return this.daemon.kill();
   }
+
+  beginAnew(): Promise<void> {
+    return this.daemon.restart();
+  }
 }
 
 /**
@@ -243,7 +266,7 @@ export async function startClient(
   options: { retry?: "forever" | 0 } = {},
 ): Promise<TunnelClient> {
   const account = { server: `${server}:5555`, ...credentials };
-  if (kind === "ours") return new OurClient(VpnClient.start(at, { ...account, ...options }));
+  if (kind === "ours") return new OurClient(() => VpnClient.start(at, { ...account, ...options }));
   const daemon = await SoftEtherClient.start(at);
   await daemon.connect({ ...account, password: `"${account.password}"` });
   return new ReferenceClient(daemon);
