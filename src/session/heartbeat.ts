@@ -2,7 +2,7 @@ import { trimPacketMemory } from "../platform/packet-memory.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 
 /** Granularity of keep-alives and time-outs, all of which are seconds, in milliseconds. */
-const BEAT_MS = 1_000;
+export const BEAT_MS = 1_000;
 /** Beats between two looks at packet memory that a burst left behind. */
 const TRIM_BEATS = 10;
 

@@ -4,7 +4,7 @@ import type { Random } from "../base/random.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import type { Link } from "../transport/tls-link.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
-import type { Beating, Heartbeat } from "./heartbeat.ts";
+import { BEAT_MS, type Beating, type Heartbeat } from "./heartbeat.ts";
 import { encodeKeepalive, keepaliveDelay } from "./keepalive.ts";
 import type { Welcome } from "./welcome.ts";
 
@@ -171,7 +171,8 @@ export class Session implements Port, ConnectionOwner, Beating {
       const { batch } = connection;
       if (now - connection.heardAt > timeoutMs) connection.end("timeout");
       else if (batch.isStalled(now) || batch.isBroken) connection.end("no_progress");
-      else if (now >= connection.nextKeepaliveAt) this.#sendKeepalive(connection, now);
+      // Rather a beat early: the peer counts on half of the time-out.
+      else if (now + BEAT_MS > connection.nextKeepaliveAt) this.#sendKeepalive(connection, now);
     }
     if (this.connections.length > 0) this.#aliveAt = now;
     else if (now - this.#aliveAt > timeoutMs) this.close({ code: "timeout" });

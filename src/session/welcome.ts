@@ -22,11 +22,13 @@ export interface Welcome {
 
 /** The whole welcome: everything that we do not grant is said with 0, since the client goes by what it reads. */
 export function encodeWelcome(welcome: Welcome): Pack {
+  const { sessionKey } = welcome;
+  const firstWord = new DataView(sessionKey.buffer, sessionKey.byteOffset).getUint32(0);
   const pack = new Pack()
     .setStr("session_name", welcome.sessionName)
     .setStr("connection_name", welcome.connectionName)
-    .setData("session_key", welcome.sessionKey)
-    .setInt("session_key_32", new DataView(welcome.sessionKey.buffer).getUint32(0))
+    .setData("session_key", sessionKey)
+    .setInt("session_key_32", firstWord)
     .setInt("max_connection", welcome.maxConnections)
     .setInt("use_encrypt", 1)
     .setInt("use_compress", 0)

@@ -254,9 +254,12 @@ describe("login", () => {
       const key = (await peer.login({})).data("session_key")!;
       expect((await join(at, key, "127.0.0.7")).error).toBe(0);
       const told = at.log.lines.filter(({ event }) => event === "connection_moved");
-      expect(told.map(({ level, fields }) => ({ level, ...fields }))).toEqual([
-        { level: "warn", session: "SID-ALICE-3", address: "127.0.0.7", before: "127.0.0.1" },
-      ]);
+      expect(told.map(({ level }) => level)).toEqual(["warn"]);
+      expect(told[0]?.fields).toEqual({
+        session: "SID-ALICE-3",
+        address: "127.0.0.7",
+        before: "127.0.0.1",
+      });
     }));
 
   test("HS-13 half duplex, QoS, compression and plaintext are not granted", () =>

@@ -171,7 +171,7 @@ describe("session stream", () => {
         // Full for 30 s without taking a byte.
         await at.pass(29_500, 500);
         expect(at.server.ends.get("no_progress")).toBeUndefined();
-        // Progress is looked at twice a second, and the socket may have taken a little at first.
+        // Progress is looked at once a second, and the socket may have taken a little at first.
         await at.pass(3_500, 500);
         expect(at.server.ends.get("no_progress")).toBe(1);
         expect(batchSlots.taken).toBe(0);
