@@ -275,7 +275,7 @@ export async function startClient(
 // ---- three namespaces in a row ------------------------------------------------
 
 /** `left --- server --- right`, addresses 10.91.1.2, 10.91.1.1 / 10.91.2.1, 10.91.2.2. */
-export interface Site {
+export interface Site extends AsyncDisposable {
   readonly world: World;
   readonly server: Namespace;
   readonly left: Namespace;
@@ -288,6 +288,16 @@ export const UNDERLAY = "eth0";
 
 export async function openSite(): Promise<Site> {
   const world = new World();
+  const dispose = () => world.close();
+  try {
+    return { ...(await layCables(world)), [Symbol.asyncDispose]: dispose };
+  } catch (thrown) {
+    await dispose();
+    throw thrown;
+  }
+}
+
+async function layCables(world: World): Promise<Omit<Site, keyof AsyncDisposable>> {
   const server = await world.namespace("server");
   const left = await world.namespace("left");
   const right = await world.namespace("right");
@@ -337,15 +347,20 @@ export interface Tunnel extends Site {
 /** Opens a site with a server and both clients, connected and with addresses inside. */
 export async function openTunnel(scenario: Scenario): Promise<Tunnel> {
   const site = await openSite();
-  const hub = await startServer(scenario.server, site.server);
-  const [left, right] = await Promise.all([
-    startClient(scenario.left, site.left, SERVER_FROM.left, GOOD),
-    startClient(scenario.right, site.right, SERVER_FROM.right, ALSO_GOOD),
-  ]);
-  await Promise.all([left.waitConnected(), right.waitConnected()]);
-  const tunnel = { ...site, hub, clients: { left, right } };
-  await dress(tunnel);
-  return tunnel;
+  try {
+    const hub = await startServer(scenario.server, site.server);
+    const [left, right] = await Promise.all([
+      startClient(scenario.left, site.left, SERVER_FROM.left, GOOD),
+      startClient(scenario.right, site.right, SERVER_FROM.right, ALSO_GOOD),
+    ]);
+    await Promise.all([left.waitConnected(), right.waitConnected()]);
+    const tunnel = { ...site, hub, clients: { left, right } };
+    await dress(tunnel);
+    return tunnel;
+  } catch (thrown) {
+    await site.world.close();
+    throw thrown;
+  }
 }
 
 /**
