@@ -1,7 +1,6 @@
-import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, VpnError } from "../base/errors.ts";
+import { tryParseAddress } from "../base/ip.ts";
 import { linkCallbacks, TlsLink, type PeerCertificate } from "./tls-link.ts";
 
 export type AddressFamily = "any" | "ipv4" | "ipv6";
@@ -17,8 +16,10 @@ export interface DialedLink {
 
 /** All addresses of a host, in the resolver's order. @throws VpnError `resolve_failed`. */
 export async function resolveHost(host: string, family: AddressFamily): Promise<string[]> {
-  if (isIP(host) !== 0) return [host];
+  if (tryParseAddress(host) !== undefined) return [host];
   try {
+    // Loaded for names only: an address, which scripts and tests give, needs no resolver.
+    const { lookup } = await import("node:dns/promises");
     const found = await lookup(host, {
       all: true,
       family: family === "any" ? 0 : family === "ipv4" ? 4 : 6,
