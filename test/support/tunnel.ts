@@ -370,10 +370,14 @@ export async function openTunnel(scenario: Scenario): Promise<Tunnel> {
 export async function dress(tunnel: Tunnel, only?: Implementation): Promise<void> {
   for (const side of ["left", "right"] as const) {
     const client = tunnel.clients[side];
-    if (only !== undefined && client.kind !== only) continue;
-    const { ipv4, ipv6 } = INSIDE[side];
-    await client.at.address(client.device, `${ipv4}/24`, `${ipv6}/64`);
+    if (only === undefined || client.kind === only) await dressClient(client, side);
   }
+}
+
+/** Gives one client the addresses of its side. */
+export async function dressClient(client: TunnelClient, side: "left" | "right"): Promise<void> {
+  const { ipv4, ipv6 } = INSIDE[side];
+  await client.at.address(client.device, `${ipv4}/24`, `${ipv6}/64`);
 }
 
 /** One group of system tests for each scenario. */
