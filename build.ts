@@ -8,6 +8,7 @@ import { compileWasm } from "./src/wasm/compile.ts";
 const ROOT = realpathSync(import.meta.dir);
 const TARGETS = ["linux-x64", "linux-arm64", "linux-x64-musl", "linux-arm64-musl"] as const;
 type Target = (typeof TARGETS)[number];
+const NATIVE = `linux-${process.arch}`;
 
 function git(...args: string[]): string | undefined {
   const run = Bun.spawnSync(["git", "-C", ROOT, ...args], { stderr: "ignore" });
@@ -42,6 +43,9 @@ async function compile(target: Target | undefined): Promise<void> {
     },
     // Each command is loaded when it is called for, with its modules in the order of their imports.
     splitting: true,
+    format: "esm",
+    // Halves the time to the first answer. It is made by this machine's engine, so foreign processors do without.
+    bytecode: target === undefined || target === NATIVE,
     // Names and lines stay: stack traces in bug reports are worth more than the size of the text.
     minify: { syntax: true, whitespace: false, identifiers: false },
     define: {
