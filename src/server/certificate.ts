@@ -155,7 +155,8 @@ export function watchFiles(
   let settle: Timer | undefined;
   const stamp = () =>
     paths
-      .map((path) => (existsSync(path) ? `${statSync(path).mtimeMs} ${statSync(path).ino}` : ""))
+      .map((path) => statSync(path, { throwIfNoEntry: false }))
+      .map((stat) => `${stat?.mtimeMs} ${stat?.ino}`)
       .join();
   let seen = stamp();
   const look = () => {

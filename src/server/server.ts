@@ -127,10 +127,10 @@ export class Server implements Reception, LinkOpening {
   }
 
   async #reload(next: ServerConfig): Promise<string[]> {
-    if (this.#stopped !== undefined) return [];
     const steps = diffServerConfig(this.#config, next);
     const tlsChanged = steps.some(({ kind }) => kind === "tls_changed");
     const tls = tlsChanged ? await this.#loadCertificate(next) : undefined;
+    if (this.#stopped !== undefined) return [];
     this.#config = next;
     this.#admission.reconfigure(next.limits);
     this.#lockout.reconfigure(next.lockout);
