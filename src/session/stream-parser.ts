@@ -83,9 +83,7 @@ export class StreamParser {
     let left = this.#blocksLeft;
     while (left > 0 && end - at >= 4) {
       const size = view.getUint32(at);
-      if (size > MAX_BLOCK_BYTES)
-        throw new ProtocolError("stream_block", `a block of ${size} bytes`);
-      if (end - at - 4 < size) break;
+      if (size > MAX_BLOCK_BYTES || end - at - 4 < size) break;
       at += 4 + size;
       left--;
     }
@@ -93,6 +91,8 @@ export class StreamParser {
     this.#blocksLeft = left;
     if (left === 0) this.#state = AT_COUNT;
     if (count > 0) this.#deliver(chunk, view, start, at, count, sink);
+    // Only now, so that what stood before it is not lost.
+    if (left > 0 && end - at >= 4) checkBlockSize(view.getUint32(at));
     return at;
   }
 
@@ -120,8 +120,7 @@ export class StreamParser {
     for (;;) {
       const known = this.#state === AT_BLOCK && this.#tailUsed >= 4;
       const size = known ? view.getUint32(0) : 0;
-      if (size > MAX_BLOCK_BYTES)
-        throw new ProtocolError("stream_block", `a block of ${size} bytes`);
+      checkBlockSize(size);
       const wanted = Math.min(4 + size - this.#tailUsed, chunk.length - at);
       if (wanted > 0) {
         tail.set(chunk.subarray(at, at + wanted), this.#tailUsed);
@@ -173,4 +172,8 @@ export class StreamParser {
     // The chunk's memory is released right after this event; nothing may lead back to it.
     run.bytes = NO_BYTES;
   }
+}
+
+function checkBlockSize(size: number): void {
+  if (size > MAX_BLOCK_BYTES) throw new ProtocolError("stream_block", `a block of ${size} bytes`);
 }

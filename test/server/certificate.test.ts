@@ -1,4 +1,12 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  describe,
+  expect,
+  setDefaultTimeout,
+  test,
+} from "bun:test";
 import { X509Certificate } from "node:crypto";
 import {
   chmodSync,
@@ -21,6 +29,9 @@ import { loadCertificate, watchFiles } from "../../src/server/certificate.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { check, until } from "../support/process.ts";
 import { recordingLog, TestServer } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 // A root, an issuer of its own, and certificates of that issuer, made once.
 let pki = "";

@@ -1,10 +1,13 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { parseHello, signatureRequest } from "../../src/session/handshake.ts";
 import { HttpReader } from "../../src/transport/http-message.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import { loginPack, packHead } from "../support/peer.ts";
 import { until } from "../support/process.ts";
 import { markedUnit, openFiles, TestServer } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 // An end without close_notify makes a client of 5.01 drop every connection of its session (protocol.md 2.3).
 // `openssl s_client` tells it from a bare FIN or a RST, which no library in this process does.

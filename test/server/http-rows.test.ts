@@ -1,8 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MAX_SIGNATURE_BYTES } from "../../src/base/limits.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import { loginPack, packHead, signatureHead, type Peer } from "../support/peer.ts";
 import { row, type TestServer } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n";
 

@@ -1,10 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MAX_CONNECTIONS_PER_SESSION } from "../../src/base/limits.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import { loginPack, packHead, type Peer, type PeerLogin } from "../support/peer.ts";
 import { until } from "../support/process.ts";
 import { hub, policy, row, user, USERS, type TestServer } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 /** The error number that a login ends with, 0 for a welcome. A refused connection must close. */
 async function loginError(at: TestServer, login: PeerLogin, from?: string): Promise<number> {

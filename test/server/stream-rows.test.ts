@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { MAX_EGRESS_BYTES } from "../../src/base/limits.ts";
 import { batchSlots } from "../../src/session/batch.ts";
 import { until } from "../support/process.ts";
@@ -11,6 +11,9 @@ import {
   USERS,
   type TestServer,
 } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 const u32 = (...words: number[]) => {
   const bytes = new Uint8Array(4 * words.length);

@@ -1,10 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CLOSE_MS } from "../../src/base/limits.ts";
 import { clientHello, inRecords } from "../support/client-hello.ts";
 import { Peer, RawPeer } from "../support/peer.ts";
 import { run, until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { row, type TestServer } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 /** Runs `openssl s_client` against the server with these lines as its input; what it printed. */
 async function openssl(at: TestServer, args: readonly string[], stdin = "Q\n"): Promise<string> {

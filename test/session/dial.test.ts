@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
@@ -33,6 +33,9 @@ import {
   TestServer,
   USERS,
 } from "../support/test-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 const text = (value: string) => new TextEncoder().encode(value);
 const fast = { everyMs: 1, deadlineMs: 5_000 };
