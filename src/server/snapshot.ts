@@ -78,7 +78,7 @@ export function takeSnapshot(of: {
     pid: process.pid,
     started: new Date(of.startedAt).toISOString(),
     uptimeSeconds: Math.round((of.clock.wall() - of.startedAt) / 1000),
-    residentBytes: process.memoryUsage.rss(),
+    residentBytes: residentBytes(),
     listeners: of.listeners,
     hubs: of.hubs.map((host) => hubSnapshot(host, of.clock.now())),
     connections: {
@@ -126,4 +126,13 @@ function sessionSnapshot({ session, port, user, mode, address, request, since }:
     timeoutSeconds: welcome.timeoutMs / 1000,
     traffic: port.counters.record(),
   };
+}
+
+/** 0 where the system does not tell, as when no descriptor is left to ask it with: the rest is worth more then. */
+function residentBytes(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
 }

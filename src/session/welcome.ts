@@ -47,7 +47,7 @@ export function encodeWelcome(welcome: Welcome): Pack {
 
 /**
  * Reads a welcome. Values out of range are brought into it: the session runs by them.
- * @throws VpnError `protocol_error` when it names no session.
+ * @throws VpnError `protocol_error` when it names no session, or grants what we did not ask for and cannot do.
  */
 export function parseWelcome(pack: Pack, wishedConnections: number): Welcome {
   const sessionName = pack.str("session_name");
@@ -59,6 +59,14 @@ export function parseWelcome(pack: Pack, wishedConnections: number): Welcome {
     sessionKey?.length !== SESSION_KEY_BYTES
   ) {
     throw new VpnError("protocol_error", "The server's welcome names no session");
+  }
+  const isCompressed = pack.bool("use_compress");
+  const isHalfDuplex = pack.bool("half_connection");
+  if (pack.int("use_encrypt") === 0 || isCompressed || isHalfDuplex) {
+    throw new VpnError(
+      "protocol_error",
+      "The server wants a stream in clear, compressed or half duplex, which nobody asked for",
+    );
   }
   return {
     sessionName,

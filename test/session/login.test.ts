@@ -367,6 +367,18 @@ describe("welcome", () => {
     }
   });
 
+  test("parseWelcome() takes no stream that was not asked for", () => {
+    for (const spoil of [
+      (pack: Pack) => pack.setInt("use_encrypt", 0),
+      (pack: Pack) => pack.setInt("use_compress", 1),
+      (pack: Pack) => pack.setInt("half_connection", 1),
+    ]) {
+      expect(() => parseWelcome(spoil(encodeWelcome(welcome)), 8)).toThrow("nobody asked for");
+    }
+    const silent = encodeWelcome(welcome).setInt("use_encrypt").setInt("half_connection");
+    expect(parseWelcome(silent, 8).sessionName).toBe("SID-ALICE-7");
+  });
+
   test("parseWelcome() brings values into their range", () => {
     const of = (change: (pack: Pack) => void, wish = 8) => {
       const pack = encodeWelcome(welcome);
