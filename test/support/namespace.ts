@@ -14,6 +14,12 @@ const open = new Set<World>();
 process.on("exit", () => {
   for (const world of open) world.abandon();
 });
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.on(signal, () => process.exit(code));
+}
 
 export class World implements AsyncDisposable {
   /** Scratch files of this world; gone with it. */
