@@ -8,10 +8,7 @@ import type { Session } from "../session/session.ts";
 import { retryAfter, type RetryPolicy } from "./retry.ts";
 
 /** What a client uses of a session. */
-export type ClientSession = Pick<
-  Session,
-  keyof Port | "welcome" | "stats" | "isClosed" | "onClosed"
->;
+export type ClientSession = Port & Pick<Session, "welcome" | "stats" | "isClosed" | "onClosed">;
 
 /** A session as `dial` hands it over. */
 export type OpenSession = Omit<DialedSession, "session"> & { readonly session: ClientSession };

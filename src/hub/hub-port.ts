@@ -3,8 +3,9 @@ import { DROP } from "./drop-reason.ts";
 import type { MacHold, MacOwner } from "./fdb.ts";
 import { type FrameCheck, IpLimit } from "./ip-limit.ts";
 import type { IpTable } from "./ip-table.ts";
-import type { FrameRun, FrameSink, Port } from "./port.ts";
+import { emptyRun, type FrameRun, type FrameSink, type Port } from "./port.ts";
 import { PortCounters } from "./port-counters.ts";
+import { isUrgent } from "./urgent.ts";
 import {
   ipLimitsOf,
   KIND_RULES,
@@ -12,6 +13,8 @@ import {
   type PortAccess,
   type PortKind,
 } from "./port-rules.ts";
+
+const NO_BYTES = new Uint8Array(0);
 
 /** What a socket needs of the switch that it is built into. */
 export interface Switch {
@@ -44,6 +47,7 @@ export class HubPort implements FrameSink, MacOwner {
   isAttached = true;
   /** Holds frames that wait for a flush; kept by the switch. */
   isDirty = false;
+  private one: FrameRun | undefined;
   private readonly within: Switch;
   private readonly cable: Port;
   private readonly ipTable: IpTable;
@@ -82,15 +86,35 @@ export class HubPort implements FrameSink, MacOwner {
     this.within.flush();
   }
 
-  /** Hands a run to the cable, or drops it whole while the cable is full. `bytes` are without prefixes. */
+  /** Hands a run to the cable, or drops what can wait while the cable is full. `bytes` are without prefixes. */
   egress(run: FrameRun, bytes: number, isGroup: boolean): void {
     if (!this.cable.ready) {
-      this.counters.drops[DROP.queue_full]! += run.count;
+      this.egressUrgent(run, isGroup);
       return;
     }
     this.counters.countEgress(isGroup, run.count, bytes);
     if (!this.isDirty) this.within.soil(this);
     this.cable.deliver(run);
+  }
+
+  /** The few frames of a run that a full cable takes all the same; the others are dropped. */
+  private egressUrgent(run: FrameRun, isGroup: boolean): void {
+    const { view } = run;
+    const one = (this.one ??= emptyRun(run.bytes));
+    one.bytes = run.bytes;
+    one.view = view;
+    one.count = 1;
+    for (let at = run.start; at < run.end; at = one.end) {
+      const size = view.getUint32(at);
+      one.start = at;
+      one.end = at + 4 + size;
+      if (isUrgent(view, at + 4, size) && this.cable.deliverUrgent?.(one) === true) {
+        this.counters.countEgress(isGroup, 1, size);
+      } else {
+        this.counters.drops[DROP.queue_full]! += 1;
+      }
+    }
+    one.bytes = NO_BYTES;
   }
 
   /** Lets the cable send what it was given. */

@@ -19,6 +19,11 @@ export interface FrameRun {
 export interface FrameSink {
   /** Takes every frame of the run, or drops and counts. */
   deliver(run: FrameRun): void;
+  /**
+   * For a giver that cannot stop: while the sink is not ready, a frame that must not wait behind bulk (urgent.ts) may
+   * find a place all the same. A run of one; false when there is none, and the giver drops it.
+   */
+  deliverUrgent?(run: FrameRun): boolean;
   /** The batch is over: send what was gathered. Once per event, never per frame. */
   flush(): void;
   /** False while full: the giver stops reading, or goes on and lets the sink drop, as its kind demands. */

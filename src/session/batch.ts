@@ -1,5 +1,6 @@
 import { MAX_BLOCK_BYTES, NO_PROGRESS_MS, WRITE_BATCH_BYTES } from "../base/limits.ts";
-import type { FrameRun } from "../hub/port.ts";
+import { emptyRun, type FrameRun } from "../hub/port.ts";
+import { isUrgent } from "../hub/urgent.ts";
 import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.ts";
 
 // The way out of one connection. Stages of a frame:
@@ -7,6 +8,9 @@ import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.t
 //   1. deliver: the run is written as it lies if it is worth a write, else copied into the open unit
 //   2. seal: the unit gets its block count and goes to the socket, or behind what waits
 //   3. drained: what the socket did not take goes on, oldest first
+//
+// While the socket is full, frames that must not wait (urgent.ts) gather in a lane of their own, which goes first
+// as soon as the unit under way is through: then a ping does not wait behind a megabyte of bulk.
 //
 // Memory is taken when traffic comes and given back when it has gone: an idle connection holds none.
 
@@ -28,6 +32,11 @@ interface Waiting {
   slot: number;
   from: number;
   to: number;
+  /**
+   * A unit begins at `from` and the lane may go before it. Not the unit that found the socket full: it may hold
+   * urgent frames itself, which came before those in the lane.
+   */
+  isUnitStart: boolean;
 }
 
 /** Gathers runs into units and keeps what the socket does not take. Bounds are the session's to hold. */
@@ -41,6 +50,11 @@ export class Batch {
   #slot = -1;
   #used = 0;
   #count = 0;
+  /** The lane: one unit of urgent frames. */
+  #laneSlot = -1;
+  #laneUsed = 0;
+  #laneCount = 0;
+  readonly #piece: FrameRun = emptyRun(PACKET_BYTES);
   /** True from a short write until the socket has taken all: nothing may overtake. */
   #blocked = false;
   #blockedSince = 0;
@@ -72,8 +86,55 @@ export class Batch {
       this.#write(run.bytes, run.start - 4, run.end);
       return;
     }
-    if (4 + size > SLOT_BYTES) this.#gatherInPieces(run);
+    if (this.#blocked) this.#sort(run);
+    else if (4 + size > SLOT_BYTES) this.#gatherInPieces(run, run.start, run.end);
     else this.#gather(run);
+  }
+
+  /** Takes one urgent frame, for when bulk has no room left; false when the lane is full as well. */
+  deliverUrgent(run: FrameRun): boolean {
+    return this.#joinLane(run, run.start, run.end - run.start - 4);
+  }
+
+  /** Urgent frames into the lane, or lost where that is full, so that a flow keeps its order; bulk to the rest. */
+  #sort(run: FrameRun): void {
+    let bulkFrom = run.start;
+    for (let at = run.start; at < run.end;) {
+      const size = run.view.getUint32(at);
+      const next = at + 4 + size;
+      if (isUrgent(run.view, at + 4, size)) {
+        this.#gatherInPieces(run, bulkFrom, at);
+        if (!this.#joinLane(run, at, size)) this.lostFrames++;
+        bulkFrom = next;
+      }
+      at = next;
+    }
+    this.#gatherInPieces(run, bulkFrom, run.end);
+  }
+
+  #joinLane(run: FrameRun, at: number, size: number): boolean {
+    if (this.#laneSlot < 0) {
+      this.#laneSlot = batchSlots.take() ?? -1;
+      this.#laneUsed = 4;
+      if (this.#laneSlot < 0) return false;
+    }
+    if (this.#laneUsed + 4 + size > SLOT_BYTES) return false;
+    PACKET_BYTES.set(run.bytes.subarray(at, at + 4 + size), this.#laneSlot + this.#laneUsed);
+    this.#laneUsed += 4 + size;
+    this.#laneCount++;
+    return true;
+  }
+
+  /** Puts the lane's unit before what waits, where a unit begins. */
+  #mergeLane(): void {
+    const slot = this.#laneSlot;
+    if (slot < 0 || this.#waiting[0]?.isUnitStart === false) return;
+    PACKET_VIEW.setUint32(slot, this.#laneCount);
+    this.#waiting.unshift({ slot, from: slot, to: slot + this.#laneUsed, isUnitStart: true });
+    this.waitingBytes += this.#laneUsed;
+    this.#laneSlot = -1;
+    this.#laneUsed = 0;
+    this.#laneCount = 0;
   }
 
   #gather(run: FrameRun): void {
@@ -97,18 +158,23 @@ export class Batch {
   /** Sends bytes that are no frames, in order behind all before them: an HTTP reply, a keep-alive. */
   send(bytes: Uint8Array): void {
     if (this.#count > 0) this.#seal();
-    if (this.#blocked) this.#keep(bytes, 0, bytes.length);
+    if (this.#blocked) this.#keep(bytes, 0, bytes.length, true);
     else this.#write(bytes, 0, bytes.length);
   }
 
   /** The socket takes bytes again. */
   drained(): void {
-    while (this.#waiting.length > 0) {
-      const first = this.#waiting[0]!;
+    for (;;) {
+      this.#mergeLane();
+      const first = this.#waiting[0];
+      if (first === undefined) break;
       const taken = this.#out.write(PACKET_BYTES.subarray(first.from, first.to));
-      first.from += taken;
       this.waitingBytes -= taken;
-      if (taken > 0) this.#blockedSince = 0;
+      if (taken > 0) {
+        first.from += taken;
+        first.isUnitStart = false;
+        this.#blockedSince = 0;
+      }
       if (first.from < first.to) return;
       batchSlots.give(first.slot);
       this.#waiting.shift();
@@ -126,8 +192,11 @@ export class Batch {
 
   /** Drops all that waits and gives its memory back; returns the frames of the open unit. */
   close(): number {
-    const frames = this.#count;
+    const frames = this.#count + this.#laneCount;
+    this.#laneCount = 0;
     for (const { slot } of this.#waiting) batchSlots.give(slot);
+    if (this.#laneSlot >= 0) batchSlots.give(this.#laneSlot);
+    this.#laneSlot = -1;
     this.#waiting.length = 0;
     this.waitingBytes = 0;
     this.#giveSlot();
@@ -142,7 +211,7 @@ export class Batch {
       this.#slot = -1;
       this.#used = 0;
       this.#count = 0;
-      this.#waiting.push({ slot, from: slot, to: end });
+      this.#waiting.push({ slot, from: slot, to: end, isUnitStart: true });
       this.waitingBytes += end - slot;
       return;
     }
@@ -153,6 +222,7 @@ export class Batch {
     this.#seal();
     const last = this.#waiting[this.#waiting.length - 1]!;
     last.from += taken;
+    last.isUnitStart = false;
     this.waitingBytes -= taken;
   }
 
@@ -161,11 +231,11 @@ export class Batch {
     if (taken === to - from) return;
     this.#blocked = true;
     this.#blockedSince = 0;
-    this.#keep(bytes, from + taken, to);
+    this.#keep(bytes, from + taken, to, false);
   }
 
   /** Keeps a copy of borrowed bytes: the rest of a unit, without which the stream could not go on. */
-  #keep(bytes: Uint8Array, from: number, to: number): void {
+  #keep(bytes: Uint8Array, from: number, to: number, isUnitStart: boolean): void {
     while (from < to) {
       const slot = batchSlots.take();
       if (slot === undefined) {
@@ -174,16 +244,23 @@ export class Batch {
       }
       const size = Math.min(SLOT_BYTES, to - from);
       PACKET_BYTES.set(bytes.subarray(from, from + size), slot);
-      this.#waiting.push({ slot, from: slot, to: slot + size });
+      this.#waiting.push({ slot, from: slot, to: slot + size, isUnitStart });
       this.waitingBytes += size;
       from += size;
+      isUnitStart = false;
     }
   }
 
-  /** Always copied: the four bytes before a later piece are the piece before it, which others may still read. */
-  #gatherInPieces(run: FrameRun): void {
-    const piece: FrameRun = { ...run, count: 0, end: run.start };
-    while (piece.end < run.end) {
+  /**
+   * Gathers the frames at from..to of a run, which may be none. Always copied: the four bytes before a later piece
+   * are the piece before it, which others may still read.
+   */
+  #gatherInPieces(run: FrameRun, from: number, to: number): void {
+    const piece = this.#piece;
+    piece.bytes = run.bytes;
+    piece.start = piece.end = from;
+    piece.count = 0;
+    while (piece.end < to) {
       const next = piece.end + 4 + run.view.getUint32(piece.end);
       if (next - piece.start > SLOT_BYTES - MAX_BLOCK_BYTES) {
         this.#gather(piece);
@@ -194,6 +271,8 @@ export class Batch {
       piece.count++;
     }
     if (piece.count > 0) this.#gather(piece);
+    // The chunk's memory is released right after this event.
+    piece.bytes = PACKET_BYTES;
   }
 
   #openSlot(): boolean {

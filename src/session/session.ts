@@ -121,6 +121,14 @@ export class Session implements Port, ConnectionOwner, Beating {
     if (batch.isBlocked && batch.heldBytes >= this.#egressBytes) this.#isFull = true;
   }
 
+  /** A lane of its own for frames that must not wait, while bulk finds no room. */
+  deliverUrgent(run: FrameRun): boolean {
+    if (this.#choose()?.batch.deliverUrgent(run) !== true) return false;
+    this.stats.outFrames++;
+    this.stats.outBytes += run.end - run.start - 4;
+    return true;
+  }
+
   flush(): void {
     for (const { batch } of this.connections) batch.flush();
   }
