@@ -1,6 +1,8 @@
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { chmodSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, VpnError } from "../base/errors.ts";
+import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { ServerSnapshot } from "./snapshot.ts";
 
 /** What the commands of this machine can ask a running server, by its Unix socket. */
@@ -18,12 +20,11 @@ export const CONTROL_SOCKET = "admin.sock";
  * Returns the function that closes it and removes its file.
  */
 export function serveControl(stateDir: string, requests: ControlRequests): () => void {
-  const path = join(stateDir, CONTROL_SOCKET);
   // The state directory is locked by us, so a socket file in it is a dead one's.
-  if (existsSync(path)) rmSync(path);
+  const socket = prepareSocketPath(join(stateDir, CONTROL_SOCKET), tmpdir());
   const previous = process.umask(0o177);
   const serve = Bun.serve({
-    unix: path,
+    unix: socket.path,
     maxRequestBodySize: 1024,
     routes: {
       "/status": { GET: () => Response.json(requests.snapshot()) },
@@ -42,9 +43,9 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
       Response.json({ error: { code: "not_found", message: "No such path" } }, { status: 404 }),
   });
   process.umask(previous);
-  chmodSync(path, 0o600);
+  chmodSync(socket.path, 0o600);
   return () => {
     void serve.stop(true);
-    rmSync(path, { force: true });
+    socket.release();
   };
 }
