@@ -15,7 +15,7 @@ export interface Log {
 
 /** Text that came from outside, with control characters and escapes made visible. */
 export function escapeForLog(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\\]/g, (c) =>
+  return text.replace(/[\p{Cc}\u2028\u2029\\]/gu, (c) =>
     c === "\\" ? "\\\\" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
