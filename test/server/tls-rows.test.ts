@@ -132,8 +132,8 @@ describe("connections before the first request", () => {
 
   test("TL-08 silence after the handshake ends with request_timeout at 20 s", () =>
     row({}, async (at) => {
-      const peer = await at.connect();
-      await at.waitPending(1);
+      // In 1.2 the server's side is done before the client's, so its deadline is the next one now.
+      const peer = await at.connect({ tls: { maxVersion: "TLSv1.2" } });
       at.clock.advance(19_999);
       expect(at.outcome("request_timeout")).toBe(0);
       at.clock.advance(1);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../src/base/clock.ts";
@@ -48,8 +48,18 @@ export function recordingLog(): Log & { readonly lines: LogLine[] } {
   return { lines, debug: put("debug"), info: put("info"), warn: put("warn"), error: put("error") };
 }
 
+/** Open descriptors, but for those of helper processes, which the runtime gives back when it likes. */
 export function openFiles(): number {
-  return readdirSync("/proc/self/fd").length;
+  return readdirSync("/proc/self/fd").filter((fd) => !/memfd:|pidfd/.test(targetOf(fd))).length;
+}
+
+/** What a descriptor stands for; "" for one that is gone, such as the one that listed the folder. */
+function targetOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
 }
 
 /** A user with a password; fields that differ from the usual are given. */

@@ -1,0 +1,265 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { Lockout } from "../../src/auth/lockout.ts";
+import type { HubConfig, ServerSettings } from "../../src/config/server-config.ts";
+import { hashUserPassword, securePassword } from "../../src/crypto/password.ts";
+import { HubHost } from "../../src/server/hub-host.ts";
+import { ReceptionDesk } from "../../src/server/reception-desk.ts";
+import { Heartbeat } from "../../src/session/heartbeat.ts";
+import type { LoginRequest } from "../../src/session/login.ts";
+import { Session } from "../../src/session/session.ts";
+import { FakeLink } from "../support/fake-link.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { seededRandom } from "../support/seeded-random.ts";
+import {
+  ANONYMOUS,
+  hub,
+  policy,
+  recordingLog,
+  user,
+  type LogLine,
+} from "../support/test-server.ts";
+
+const CHALLENGE = seededRandom(1).bytes(20);
+const PAST = Date.UTC(2020, 0, 1);
+const SETTINGS: ServerSettings = {
+  name: "a",
+  listen: [],
+  stateDir: undefined,
+  maxSessions: 0,
+  revealHubs: false,
+  hashedLogin: true,
+  watch: false,
+};
+
+class World {
+  readonly clock = new ManualClock();
+  readonly log = recordingLog();
+  readonly hosts = new Map<string, HubHost>();
+  readonly desk: ReceptionDesk;
+  readonly link = new FakeLink();
+  readonly lockout: Lockout;
+  settings = SETTINGS;
+
+  constructor(...hubs: HubConfig[]) {
+    const deps = { clock: this.clock, log: this.log };
+    for (const one of hubs) {
+      this.hosts.set(one.name.toLowerCase(), new HubHost(one, () => new Uint8Array(20), deps));
+    }
+    const lockout = {
+      enable: true,
+      penaltyMs: 5_000,
+      enforceAtMs: 5_000,
+      maxMs: 60_000,
+      exempt: [],
+    };
+    this.lockout = new Lockout(lockout, this.clock);
+    this.desk = new ReceptionDesk({
+      ...deps,
+      random: seededRandom(2),
+      lockout: this.lockout,
+      heartbeat: new Heartbeat(this.clock),
+      hubs: this.hosts,
+      settings: () => this.settings,
+      connectionEnded() {},
+    });
+    worlds.push(this);
+  }
+
+  login(change: Partial<LoginRequest> = {}, link = this.link): Session | number {
+    return this.desk.login({ ...REQUEST, ...change }, CHALLENGE, link);
+  }
+
+  /** A login that is let in; its session has its first connection. */
+  joined(change: Partial<LoginRequest> = {}): { session: Session; link: FakeLink } {
+    const session = this.login(change);
+    if (typeof session === "number") throw new Error(`refused with ${session}`);
+    const link = new FakeLink();
+    session.join(link, new Uint8Array(0));
+    return { session, link };
+  }
+
+  get lines(): LogLine[] {
+    return this.log.lines;
+  }
+}
+
+const worlds: World[] = [];
+afterEach(() => {
+  for (const world of worlds.splice(0)) {
+    for (const host of world.hosts.values()) host.close();
+    expect(world.desk.sessionCount).toBe(0);
+    expect(world.clock.pending).toBe(0);
+  }
+});
+
+function proof(name: string, password: string): LoginRequest["proof"] {
+  const hash = hashUserPassword(name, new TextEncoder().encode(password));
+  return { kind: "hashed-password", secure: securePassword(hash, CHALLENGE) };
+}
+const REQUEST: LoginRequest = {
+  hub: "VPN",
+  user: "alice",
+  proof: proof("alice", "wonderland"),
+  clientProduct: "Client",
+  clientVersion: 502,
+  clientBuild: 9700,
+  connections: 4,
+  wantsBridge: false,
+  wantsMonitor: false,
+  installation: new Uint8Array(16),
+  hostName: "host",
+  osName: "Linux",
+};
+const from = (installation: number) => new Uint8Array(16).fill(installation);
+
+describe("ReceptionDesk.login()", () => {
+  test("checks in the order of hub.md 5.1: the first that fails is told", () => {
+    // Everything is wrong; from step to step one thing less is.
+    const full = policy({ access: false, no_bridge: true, no_routing: true, multi_logins: 1 });
+    const world = new World();
+    const host = new HubHost(
+      hub("VPN", [user("alice", "wonderland", { policy: full, expires: PAST })], {
+        online: false,
+        maxSessions: 1,
+      }),
+      () => new Uint8Array(20),
+      { clock: world.clock, log: world.log },
+    );
+    const wrong: Partial<LoginRequest> = {
+      proof: { kind: "unsupported", authType: 3 },
+      wantsMonitor: true,
+      wantsBridge: true,
+      installation: from(1),
+    };
+    const reconfigure = (change: Partial<HubConfig>) =>
+      host.reconfigure({ ...host.config, ...change }, () => new Uint8Array(20));
+    const alice = (change: Parameters<typeof policy>[0], expires?: number) => [
+      user("alice", "wonderland", { policy: policy(change), expires }),
+    ];
+    expect(world.login(wrong)).toBe(7);
+    wrong.proof = proof("alice", "wrong");
+    expect(world.login(wrong)).toBe(9);
+    world.hosts.set("vpn", host);
+    expect(world.login(wrong)).toBe(9);
+    world.settings = { ...SETTINGS, revealHubs: true };
+    expect(world.login({ ...wrong, hub: "none" })).toBe(8);
+    expect(world.login(wrong)).toBe(10);
+    world.settings = SETTINGS;
+    wrong.proof = REQUEST.proof;
+    expect(world.login(wrong)).toBe(10);
+    reconfigure({ online: true });
+    expect(world.login(wrong)).toBe(12);
+    const rest = { no_bridge: true, no_routing: true, multi_logins: 1 };
+    reconfigure({ users: alice({ ...rest, access: false }) });
+    expect(world.login(wrong)).toBe(12);
+    reconfigure({ users: alice(rest) });
+    expect(world.login(wrong)).toBe(107);
+    wrong.wantsMonitor = false;
+    expect(world.login(wrong)).toBe(108);
+    wrong.wantsBridge = false;
+    world.joined({ installation: from(2) });
+    expect(world.login(wrong)).toBe(20);
+    wrong.installation = from(2);
+    expect(world.login(wrong)).toBe(16);
+    reconfigure({ maxSessions: 0 });
+    world.settings = { ...SETTINGS, maxSessions: 1 };
+    expect(world.login(wrong)).toBe(16);
+    world.settings = SETTINGS;
+    expect(world.login(wrong)).toBeInstanceOf(Session);
+  });
+
+  test("either bridging or routing alone still lets a network in", () => {
+    for (const change of [{ no_bridge: true }, { no_routing: true }]) {
+      const alice = user("alice", "wonderland", { policy: policy(change) });
+      expect(new World(hub("VPN", [alice])).login({ wantsBridge: true })).toBeInstanceOf(Session);
+    }
+  });
+
+  test("HS-18 of two logins before either has a connection one wins", () => {
+    const once = user("alice", "wonderland", { policy: policy({ multi_logins: 1 }) });
+    const byUser = new World(hub("VPN", [once]));
+    expect(byUser.login({ installation: from(1) })).toBeInstanceOf(Session);
+    expect(byUser.login({ installation: from(2) })).toBe(20);
+    const byHub = new World(hub("VPN", [user("alice", "wonderland")], { maxSessions: 1 }));
+    expect(byHub.login()).toBeInstanceOf(Session);
+    expect(byHub.login()).toBe(16);
+  });
+
+  test("a session that lost its connections does not count against its user", () => {
+    const once = user("alice", "wonderland", { policy: policy({ multi_logins: 1 }) });
+    const world = new World(hub("VPN", [once]));
+    const { link } = world.joined({ installation: from(1) });
+    expect(world.login({ installation: from(2) })).toBe(20);
+    link.handler.closed("peer_closed");
+    expect(world.login({ installation: from(2) })).toBeInstanceOf(Session);
+  });
+
+  test("a wrong password is the only refusal that counts against its source", () => {
+    const off = hub("OFF", [user("alice", "wonderland")], { online: false });
+    const world = new World(hub("VPN", [user("alice", "wonderland")]), off);
+    world.login({ proof: { kind: "unsupported", authType: 99 } });
+    world.login({ wantsMonitor: true });
+    world.login({ hub: "OFF" });
+    expect(world.lockout.isLocked("198.51.100.7")).toBe(false);
+    world.login({ proof: proof("alice", "wrong") });
+    expect(world.lockout.isLocked("198.51.100.7")).toBe(true);
+  });
+
+  test("logs a refusal with who and why, and never a secret", () => {
+    const world = new World(hub("VPN", [user("alice", "wonderland")]));
+    const plain = { kind: "plain-password", password: new TextEncoder().encode("s3cret") } as const;
+    world.login({ proof: plain, user: "al\nice" });
+    expect(world.lines.at(-1)).toMatchObject({
+      level: "warn",
+      event: "login_failed",
+      fields: { hub: "VPN", address: "198.51.100.7", error: 9 },
+    });
+    expect(JSON.stringify(world.lines)).not.toContain("s3cret");
+  });
+
+  test("what the welcome grants follows from wish, policy and mode", () => {
+    const strict = policy({ max_connection: 2, timeout: 60 });
+    const users = [user("alice", "wonderland", { policy: strict }), user("guest", "", ANONYMOUS)];
+    const world = new World(hub("VPN", users, { message: "hi" }));
+    const { session } = world.joined();
+    expect(session.welcome).toMatchObject({
+      sessionName: "SID-ALICE-1",
+      connectionName: "CID-1",
+      maxConnections: 2,
+      timeoutMs: 60_000,
+      message: "hi",
+      policy: { no_bridge: true, no_routing: true, no_routing_v6: true, monitor_port: false },
+    });
+    expect(session.welcome.sessionKey.length).toBe(20);
+    const second = world.joined({ user: "guest", wantsBridge: true, connections: 9 }).session;
+    expect(second.welcome).toMatchObject({
+      sessionName: "SID-GUEST-2",
+      connectionName: "CID-2",
+      maxConnections: 9,
+      policy: { no_bridge: false, no_routing: false },
+    });
+    expect(Buffer.compare(second.welcome.sessionKey, session.welcome.sessionKey)).not.toBe(0);
+  });
+});
+
+describe("ReceptionDesk.join()", () => {
+  test("finds a session by its key until it has ended", () => {
+    const world = new World(hub("VPN", [user("alice", "wonderland")]));
+    const { session } = world.joined();
+    const key = session.welcome.sessionKey;
+    expect(world.desk.join(key, world.link)).toBe(session);
+    expect(world.desk.join(key.slice(0, 19), world.link)).toBe(13);
+    session.close({ code: "test" });
+    expect(world.desk.join(key, world.link)).toBe(13);
+  });
+
+  test("lets one connection more in than was granted", () => {
+    const alice = user("alice", "wonderland", { policy: policy({ max_connection: 1 }) });
+    const world = new World(hub("VPN", [alice]));
+    const { session } = world.joined();
+    const key = session.welcome.sessionKey;
+    expect(world.desk.join(key, world.link)).toBe(session);
+    session.join(new FakeLink(), new Uint8Array(0));
+    expect(world.desk.join(key, world.link)).toBe(15);
+  });
+});
