@@ -93,6 +93,13 @@ export class Batch {
 
   /** Takes one urgent frame, for when bulk has no room left; false when the lane is full as well. */
   deliverUrgent(run: FrameRun): boolean {
+    if (this.isBroken) return false;
+    if (!this.#blocked) {
+      // Another connection of the session is the full one: here nothing would ever drain the lane.
+      this.deliver(run);
+      this.flush();
+      return true;
+    }
     return this.#joinLane(run, run.start, run.end - run.start - 4);
   }
 
@@ -130,7 +137,8 @@ export class Batch {
     const slot = this.#laneSlot;
     if (slot < 0 || this.#waiting[0]?.isUnitStart === false) return;
     PACKET_VIEW.setUint32(slot, this.#laneCount);
-    this.#waiting.unshift({ slot, from: slot, to: slot + this.#laneUsed, isUnitStart: true });
+    // No later lane goes before this one: urgent frames keep their order, too.
+    this.#waiting.unshift({ slot, from: slot, to: slot + this.#laneUsed, isUnitStart: false });
     this.waitingBytes += this.#laneUsed;
     this.#laneSlot = -1;
     this.#laneUsed = 0;

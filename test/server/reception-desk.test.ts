@@ -125,7 +125,7 @@ describe("ReceptionDesk.login()", () => {
       () => new Uint8Array(20),
       { clock: world.clock, log: world.log },
     );
-    const wrong: Partial<LoginRequest> = {
+    const wrong: { -readonly [K in keyof LoginRequest]?: LoginRequest[K] } = {
       proof: { kind: "unsupported", authType: 3 },
       wantsMonitor: true,
       wantsBridge: true,

@@ -38,7 +38,18 @@ function framesIn(bytes: Uint8Array): string[] {
 }
 
 const random = seededRandom(7);
-const frame = (size: number) => random.bytes(size);
+/** Bulk: nothing in it says that it must not wait. */
+function frame(size: number): Uint8Array {
+  const bytes = random.bytes(size);
+  bytes.set([0x88, 0xb5], 12);
+  return bytes;
+}
+/** ARP, of 42 bytes. */
+function urgentFrame(): Uint8Array {
+  const bytes = random.bytes(42);
+  bytes.set([0x08, 0x06], 12);
+  return bytes;
+}
 
 const open: Batch[] = [];
 function batchOn(sink: ByteSink): Batch {
@@ -148,6 +159,53 @@ describe("Batch", () => {
       expect(framesIn(sink.bytes)).toEqual(sent.map(toHex));
       expect(batchSlots.taken).toBe(0);
     }
+  });
+
+  test("FI-01 short and zero writes lose nothing of bulk and urgent frames, each in its order", () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const dice = seededRandom(seed);
+      const sink = new FakeSink((size) => {
+        const kind = dice.below(3);
+        return kind === 0 ? 0 : kind === 1 ? size : dice.below(Math.min(size, 3000) + 1);
+      });
+      const batch = batchOn(sink);
+      const sent: Uint8Array[] = [];
+      for (let step = 0; step < 80; step++) {
+        const kind = dice.below(6);
+        if (kind === 0) batch.drained();
+        else if (kind === 1) batch.flush();
+        else {
+          const isUrgent = () => dice.below(3) === 0;
+          const frames = Array.from({ length: 1 + dice.below(6) }, () =>
+            isUrgent() ? urgentFrame() : frame(300 + dice.below(1_200)),
+          );
+          sent.push(...frames);
+          batch.deliver(runOf(frames));
+        }
+      }
+      for (let tries = 0; tries < 10_000 && !(batch.heldBytes === 0 && !batch.isBlocked); tries++) {
+        batch.drained();
+        batch.flush();
+      }
+      const ofKind = (frames: readonly string[], isShort: boolean) =>
+        frames.filter((one) => (one.length === 84) === isShort);
+      const received = framesIn(sink.bytes);
+      for (const isShort of [true, false]) {
+        expect(ofKind(received, isShort)).toEqual(ofKind(sent.map(toHex), isShort));
+      }
+      expect(batch.lostFrames).toBe(0);
+      expect(batchSlots.taken).toBe(0);
+    }
+  });
+
+  test("deliverUrgent() sends at once where the socket is not full", () => {
+    const sink = new FakeSink();
+    const batch = batchOn(sink);
+    const frames = [frame(300), urgentFrame()];
+    batch.deliver(runOf([frames[0]!]));
+    expect(batch.deliverUrgent(runOf([frames[1]!]))).toBe(true);
+    expect(framesIn(sink.bytes)).toEqual(frames.map(toHex));
+    expect(batchSlots.taken).toBe(0);
   });
 
   test("send() puts bytes behind every frame before it", () => {
