@@ -257,7 +257,6 @@ class Talk {
       closed: (reason) =>
         this.#end(new VpnError("disconnected", `The server closed the connection (${reason})`)),
     };
-    if (deps.signal.aborted) this.#onAbort();
     deps.signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
