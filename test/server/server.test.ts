@@ -319,7 +319,7 @@ describe("startServer()", () => {
 
   test("with a certificate that is none ends with its fault and leaves nothing", async () => {
     const files = openFiles();
-    const config = await serverConfig({ tls: { cert: "/nothing", key: "/nothing" } });
+    const config = serverConfig({ tls: { cert: "/nothing", key: "/nothing" } });
     const stateDir = mkdtempSync(join(tmpdir(), "patchbay-server-"));
     closers.push(() => rmSync(stateDir, { recursive: true }));
     const at = await start();

@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createHash, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
@@ -25,7 +24,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import {
-  certificateFiles,
+  testCertificate,
   hub,
   markedUnit,
   openFiles,
@@ -205,8 +204,8 @@ describe("dial() against our server", () => {
 
   test("shows the server's certificate, and goes no further than it is wanted", async () => {
     const at = await startServer();
-    const { cert } = await certificateFiles();
-    const { raw } = new X509Certificate(readFileSync(cert));
+    const { cert } = await testCertificate();
+    const { raw } = new X509Certificate(cert);
     const refusal = new VpnError("certificate_changed", "Not that one");
     let shown: Parameters<DialTarget["verify"]>[0] | undefined;
     const verify: DialTarget["verify"] = (certificate) => {
@@ -253,15 +252,15 @@ describe("dial() against our server", () => {
 
 /** A TLS server that says what it is told: one answer for each request, in turn. */
 async function scripted(...answers: (Uint8Array | "close" | "silence")[]): Promise<number> {
-  const { cert, key } = await certificateFiles();
+  const { cert, key } = await testCertificate();
   const links = new Set<TlsLink>();
   const faults: Error[] = [];
   const listener = listenTls({
     address: "127.0.0.1",
     port: 0,
     tls: {
-      cert: readFileSync(cert, "utf8"),
-      key: readFileSync(key, "utf8"),
+      cert,
+      key,
       min: "1.2",
       max: "1.3",
       ciphers: undefined,

@@ -111,24 +111,15 @@ export interface TestServerOptions {
   readonly seed?: number;
 }
 
-let worlds = 0;
-const root = mkdtempSync(join(tmpdir(), "patchbay-server-test-"));
-process.on("exit", () => rmSync(root, { recursive: true, force: true }));
-let pair: Promise<{ cert: string; key: string }> | undefined;
+let pair: ReturnType<typeof generateSelfSigned> | undefined;
 
-/** A certificate and key in files, made once for all tests. */
-export function certificateFiles(): Promise<{ cert: string; key: string }> {
-  pair ??= generateSelfSigned("test.example", Date.now()).then((made) => {
-    const paths = { cert: join(root, "tls.crt"), key: join(root, "tls.key") };
-    writeFileSync(paths.cert, made.cert, { mode: 0o600 });
-    writeFileSync(paths.key, made.key, { mode: 0o600 });
-    return paths;
-  });
+/** A certificate and its key in PEM form, made once for all tests. */
+export function testCertificate(): ReturnType<typeof generateSelfSigned> {
+  pair ??= generateSelfSigned("test.example", Date.now());
   return pair;
 }
 
-export async function serverConfig(options: TestServerOptions = {}): Promise<ServerConfig> {
-  const files = await certificateFiles();
+export function serverConfig(options: TestServerOptions = {}): ServerConfig {
   return {
     server: {
       name: "test.example",
@@ -140,7 +131,14 @@ export async function serverConfig(options: TestServerOptions = {}): Promise<Ser
       watch: false,
       ...options.settings,
     },
-    tls: { ...files, min: "1.2", max: "1.3", ciphers: undefined, ...options.tls },
+    tls: {
+      cert: undefined,
+      key: undefined,
+      min: "1.2",
+      max: "1.3",
+      ciphers: undefined,
+      ...options.tls,
+    },
     log: { format: "text", level: "debug" },
     lockout: {
       enable: true,
@@ -186,19 +184,27 @@ export class TestServer implements AsyncDisposable {
   }
 
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
-    const stateDir = mkdtempSync(join(root, `${++worlds}-`));
-    const config = await serverConfig(options);
+    const stateDir = mkdtempSync(join(tmpdir(), "patchbay-server-"));
+    const { cert, key } = await testCertificate();
+    writeFileSync(join(stateDir, "tls.crt"), cert, { mode: 0o600 });
+    writeFileSync(join(stateDir, "tls.key"), key, { mode: 0o600 });
+    const config = serverConfig(options);
     const clock = new ManualClock();
     const log = recordingLog();
-    const server = await startServer({
-      config,
-      stateDir,
-      clock: options.clock ?? clock,
-      random: seededRandom(options.seed ?? 1),
-      log,
-      generatedHash: () => new Uint8Array(20),
-    });
-    return new TestServer({ server, config, clock, log, stateDir });
+    try {
+      const server = await startServer({
+        config,
+        stateDir,
+        clock: options.clock ?? clock,
+        random: seededRandom(options.seed ?? 1),
+        log,
+        generatedHash: () => new Uint8Array(20),
+      });
+      return new TestServer({ server, config, clock, log, stateDir });
+    } catch (error) {
+      rmSync(stateDir, { recursive: true });
+      throw error;
+    }
   }
 
   get port(): number {

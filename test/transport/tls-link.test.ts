@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { CLOSE_MS } from "../../src/base/limits.ts";
 import { dialTls, resolveHost } from "../../src/transport/tls-dialer.ts";
 import type { LinkHandler, TlsLink } from "../../src/transport/tls-link.ts";
@@ -8,7 +7,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 import { Peer, RawPeer } from "../support/peer.ts";
 import { until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { certificateFiles, openFiles } from "../support/test-server.ts";
+import { testCertificate, openFiles } from "../support/test-server.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -29,13 +28,13 @@ class Listening {
 
   static async start(address: string | undefined = "127.0.0.1"): Promise<Listening> {
     const made = new Listening();
-    const { cert, key } = await certificateFiles();
+    const { cert, key } = await testCertificate();
     made.listener = listenTls({
       address,
       port: 0,
       tls: {
-        cert: readFileSync(cert, "utf8"),
-        key: readFileSync(key, "utf8"),
+        cert,
+        key,
         min: "1.2",
         max: "1.3",
         ciphers: undefined,
@@ -240,14 +239,14 @@ describe("TlsLink", () => {
 
   test("a port in use is the system's error", async () => {
     const at = await Listening.start();
-    const { cert, key } = await certificateFiles();
+    const { cert, key } = await testCertificate();
     const again = () =>
       listenTls({
         address: "127.0.0.1",
         port: at.port,
         tls: {
-          cert: readFileSync(cert, "utf8"),
-          key: readFileSync(key, "utf8"),
+          cert,
+          key,
           min: "1.2",
           max: "1.3",
           ciphers: undefined,
