@@ -63,7 +63,6 @@ export const FDB_AGE_MS = 600_000;
 export const MAX_MAC_MOVES_PER_S = 10;
 export const MAX_IP_ENTRIES = 65_536;
 export const IP_AGE_MS = 60_000;
-export const IP_AGE_DHCP_MS = 300_000;
 /** For how long a fresh owner keeps its MAC or IP against another port. */
 export const OWNERSHIP_MS = 13_000;
 /** MACs and addresses of a client-mode session (hub.md 2.7, 2.8). */
@@ -77,9 +76,6 @@ export const MAX_SESSIONS = 4096;
 export const MAX_USERS_PER_HUB = 10_000;
 
 export const MAX_PASSWORD_BYTES = 1024;
-/** argon2id hashing: each takes a core and tens of MiB. */
-export const MAX_HASHES_AT_ONCE = 2;
-export const MAX_HASHES_WAITING = 64;
 /** Failed logins of one source (/32, /64), in milliseconds and sources kept. */
 export const LOCKOUT_PENALTY_MS = 5_000;
 export const LOCKOUT_ENFORCE_MS = 15_000;

@@ -7,6 +7,7 @@ import type { Random } from "../base/random.ts";
 import { createStateDir } from "../config/state-dir.ts";
 import type { CloseReason } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
+import { CLIENT_PRODUCT } from "../session/handshake.ts";
 import { dial, type Credential, type DialDeps, type DialTarget } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import type { ResolvedAccount } from "./account.ts";
@@ -20,8 +21,6 @@ import type { ClientEvent, ClientState, ClientStatus } from "./status.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
 import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
 
-/** The name that servers see (config-proposal.md 8). */
-const CLIENT_NAME = "Patchbay VPN Client";
 /** TCP connections of an account (config-proposal.md 7.4). */
 const CONNECTIONS = 1;
 /** The kernel queues and drops better than we do: the adapter is not read while the socket is full. */
@@ -220,7 +219,7 @@ export class Client {
       mode,
       family,
       credential,
-      clientName: CLIENT_NAME,
+      clientName: CLIENT_PRODUCT,
       connectionsWanted: CONNECTIONS,
       installation: loadInstallation(stateDir, random),
       verify: (certificate) => this.#verifier.verify(certificate),

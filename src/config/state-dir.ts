@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ConfigError, EXIT, ExitError, messageOf } from "../base/errors.ts";
-import { libc } from "../platform/libc.ts";
+import { tryLockFile } from "../platform/unix.ts";
 
 /**
  * The directory for what is made or learned while running (config-proposal.md 2.1): the flag, else the file's key, else
@@ -42,9 +42,6 @@ export interface StateLock {
   release(): void;
 }
 
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-
 /**
  * Takes the directory for this process. The kernel drops the lock with the process, however it ends, so a file
  * that a crash left behind is in nobody's way.
@@ -53,7 +50,7 @@ const LOCK_NB = 4;
 export function lockStateDir(dir: string, pid: number): StateLock {
   const path = join(dir, "lock");
   let fd: number | undefined = openLock(path);
-  if (libc.flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+  if (!tryLockFile(fd)) {
     closeSync(fd);
     const holder = readFileSync(path, "latin1").trim();
     const who = /^\d+$/.test(holder) ? `process ${holder}` : "another process";
