@@ -193,7 +193,8 @@ describe("dial() against our server", () => {
       for (let i = 0; i < frames.length; i += 50) {
         from!.session.deliver(runOf(frames.slice(i, i + 50)));
         from!.session.flush();
-        if (!from!.session.ready) await until("room", () => from!.session.ready, fast);
+        // A hub drops what a full port has no room for: never more under way than that.
+        await until("most frames", () => to!.port.frames.length > i - 500, fast);
       }
       await until("the frames", () => to!.port.frames.length >= frames.length, fast);
       expect(to!.port.frames.map(toHex)).toEqual(frames.map(toHex));
