@@ -35,8 +35,9 @@ export async function askSecret(question: string, terminal: PromptTerminal): Pro
       else if (byte >= 0x20 && typed.length < MAX_PASSWORD_BYTES) typed.push(byte);
     }
   };
-  terminal.write(question);
+  // Before the question: whoever types at its sight must not see it either.
   terminal.setRaw(true);
+  terminal.write(question);
   const stop = terminal.onInput(take);
   try {
     return await answered.promise;
