@@ -110,7 +110,6 @@ function accountOfFlags(flags: AccountFlags): AccountConfig {
     retry: "forever",
     retryIntervalMs: DEFAULT_RETRY_INTERVAL_MS,
     family: "any",
-    autostart: false,
   };
 }
 

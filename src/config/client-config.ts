@@ -44,7 +44,6 @@ export interface AccountConfig {
   readonly retry: number | "forever";
   readonly retryIntervalMs: number;
   readonly family: "any" | "ipv4" | "ipv6";
-  readonly autostart: boolean;
 }
 
 /**

@@ -124,7 +124,6 @@ const account: Shape<Omit<AccountConfig, "name">> = refine(
     retry: setting(retries(), "forever"),
     retry_interval: setting(duration("100ms", "1h"), 15_000),
     family: setting(choice("any", "ipv4", "ipv6"), "any"),
-    autostart: setting(bool, false),
   }),
   ({ to, password, anonymous, plain, retry_interval: retryIntervalMs, ...rest }, node, place) => {
     if (anonymous && (password !== undefined || plain)) {

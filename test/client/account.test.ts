@@ -21,7 +21,6 @@ const HQ: AccountConfig = {
   retry: 3,
   retryIntervalMs: 5_000,
   family: "ipv6",
-  autostart: true,
 };
 const NIC: NicConfig = { ...DEFAULT_NIC, name: "tun", device: "vpn_tun", mtu: 1400 };
 

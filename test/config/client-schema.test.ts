@@ -29,7 +29,6 @@ test("an account has the defaults of the reference", () => {
     retry: "forever",
     retryIntervalMs: 15_000,
     family: "any",
-    autostart: false,
   });
 });
 
