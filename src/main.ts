@@ -1,4 +1,12 @@
+import { VERSION } from "./base/version.ts";
 import { runApplication } from "./command/application.ts";
 import { systemEnvironment } from "./command/environment.ts";
 
-process.exitCode = await runApplication(process.argv.slice(2), systemEnvironment());
+const args = process.argv.slice(2);
+const isDaemon = args[0] === "server" || (args[0] === "client" && args[1] === "connect");
+if (isDaemon && VERSION !== "dev") {
+  // Loaded by those that stay: a command that answers and ends needs no system calls of ours.
+  const { calmRuntime } = await import("./platform/calm-runtime.ts");
+  calmRuntime(process.execPath, args);
+}
+process.exitCode = await runApplication(args, systemEnvironment());

@@ -42,6 +42,7 @@ const SYMBOLS = {
   getrlimit: { args: ["i32", "ptr"], returns: "i32" },
   setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   prctl: { args: ["i32", "usize", "usize", "usize", "usize"], returns: "i32" },
+  execve: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
   setpriority: { args: ["i32", "u32", "i32"], returns: "i32" },
   getpagesize: { args: [], returns: "i32" },
   __errno_location: { args: [], returns: "ptr" },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, Running, until } from "../support/process.ts";
@@ -51,6 +51,22 @@ describe("the built binary", () => {
     expect(codes.map(({ exitCode }) => exitCode)).toEqual([64, 0, 0]);
     expect(codes[2]!.stdout).toMatch(/^vpn \d+\.\d+\.\d+ \(\S+, \S+\)\n$/);
   });
+
+  // A process that denies dumps shows its environment to root alone.
+  test.if(process.getuid?.() === 0)(
+    "server starts itself anew in its own place, as the same process, where the runtime would not let it sleep",
+    async () => {
+      const server = await serve();
+      const told = /"event":"ready".*?"pid":(\d+)/.exec(server.output())?.[1];
+      expect(Number(told)).toBe(server.pid);
+      const variables = readFileSync(`/proc/${server.pid}/environ`, "utf8").split("\0");
+      expect(variables).toContain("BUN_GC_TIMER_INTERVAL=20000");
+      for (const [name, value] of Object.entries(process.env)) {
+        if (name !== "BUN_GC_TIMER_INTERVAL") expect(variables).toContain(`${name}=${value}`);
+      }
+      expect(readFileSync(`/proc/${server.pid}/cmdline`, "utf8").split("\0")[1]).toBe("server");
+    },
+  );
 
   test("CL-05 does not wait for a password where nobody can type one", async () => {
     const flags = ["--server", "127.0.0.1:1", "--hub", "x", "--user", "u", "--state-dir", folder];
