@@ -2,9 +2,9 @@ import { SystemError } from "../base/errors.ts";
 import { TapPort } from "../bridge/tap-port.ts";
 import { addAddress, removeAddress } from "../platform/ip-address.ts";
 import { changeLink } from "../platform/link.ts";
-import { openPoller } from "../platform/poller.ts";
+import { openPoller, type Poller } from "../platform/poller.ts";
 import { trySetFqCodel } from "../platform/qdisc.ts";
-import { openTap } from "../platform/tap.ts";
+import { openTap, type Tap } from "../platform/tap.ts";
 import type { OpenNic } from "./nic.ts";
 
 /** Packets, of up to 64 KiB each, that may wait for us: what is longer only adds delay (dataplane.md 7). */
@@ -17,7 +17,7 @@ export const openTapNic: OpenNic = ({ device, mtu, mac, onLost }) => {
   const tap = openTap({ name: device, mtu, mac, txQueueLength: TX_QUEUE_LENGTH });
   // A kernel without it has longer queues, and nothing else is lost.
   trySetFqCodel(tap.index);
-  const poller = openPoller();
+  const poller = openPollerFor(tap);
   const port = new TapPort({ device: tap, poller, onClosed: onLost });
   return {
     device,
@@ -39,3 +39,13 @@ export const openTapNic: OpenNic = ({ device, mtu, mac, onLost }) => {
     },
   };
 };
+
+/** A TAP that nobody can wait for is of no use, and stays as long as its descriptor. */
+function openPollerFor(tap: Tap): Poller {
+  try {
+    return openPoller();
+  } catch (error) {
+    tap.close();
+    throw error;
+  }
+}

@@ -1,5 +1,6 @@
-import { barAccount } from "../auth/authenticator.ts";
+import { barAccount, type Account } from "../auth/authenticator.ts";
 import type { Lockout } from "../auth/lockout.ts";
+import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import { MAX_CONNECTIONS_PER_SESSION, MAX_SESSIONS, SESSION_TIMEOUT_S } from "../base/limits.ts";
@@ -78,20 +79,20 @@ export class ReceptionDesk {
     ) {
       return WIRE_ERROR.TOO_MANY_USER_SESSION;
     }
-    return host.checkRoom() ?? this.#checkRoom() ?? this.#open(host, account.name, request, link);
+    return host.checkRoom() ?? this.#checkRoom() ?? this.#open(host, account, request, link);
   }
 
   #checkRoom(): number | undefined {
     const { maxSessions } = this.#deps.settings();
     const most = maxSessions > 0 ? Math.min(maxSessions, MAX_SESSIONS) : MAX_SESSIONS;
-    return this.#byKey.size >= most ? WIRE_ERROR.HUB_IS_BUSY : undefined;
+    return this.sessionCount >= most ? WIRE_ERROR.HUB_IS_BUSY : undefined;
   }
 
-  #open(host: HubHost, user: string, request: LoginRequest, link: Link): Session {
+  #open(host: HubHost, account: Account, request: LoginRequest, link: Link): Session {
     const { clock, random } = this.#deps;
     const mode = request.wantsBridge ? "bridge" : "client";
     const isLocal = link.remoteAddress === link.localAddress;
-    const account = host.accounts.get(user.toLowerCase())!;
+    const user = account.name;
     const policy = sessionPolicy(account.policy, mode, isLocal);
     const welcome: Welcome = {
       sessionName: host.nextSessionName(user),
@@ -174,8 +175,4 @@ export class ReceptionDesk {
 /** Keys are looked up by a hash map, whose time tells nothing about the key's bytes one by one. */
 function keyText(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
-}
-
-function clamp(value: number, min: number, max: number): number {
-  return Math.min(max, Math.max(min, value));
 }

@@ -57,7 +57,7 @@ export class Connection implements LinkHandler {
   }
 
   closed(reason: string): void {
-    this.batch.close();
+    this.batch.lostFrames += this.batch.close();
     this.#owner.lost(this, reason);
   }
 

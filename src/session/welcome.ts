@@ -1,3 +1,4 @@
+import { clamp } from "../base/clamp.ts";
 import { VpnError } from "../base/errors.ts";
 import { MAX_CONNECTIONS_PER_SESSION, SESSION_TIMEOUT_S } from "../base/limits.ts";
 import { DEFAULT_POLICY, POLICY_ITEMS, type Policy } from "../config/policy.ts";
@@ -93,8 +94,4 @@ function parsePolicy(pack: Pack): Policy {
     return [item.key, item.kind === "bool" ? value !== 0 : value] as const;
   });
   return { ...DEFAULT_POLICY, ...(Object.fromEntries(values) as Partial<Policy>) };
-}
-
-function clamp(value: number, min: number, max: number): number {
-  return Math.min(max, Math.max(min, value));
 }
