@@ -1,3 +1,4 @@
+import { tryParseDuration } from "../base/duration.ts";
 import { resolve } from "node:path";
 import { tryParseNet, type Net } from "../base/ip.ts";
 import { isGroupMac, MAC_ZERO, tryParseMac, type MacAddress } from "../base/mac.ts";
@@ -29,20 +30,15 @@ export function parseInteger(what: string, min: number, max: number): (text: str
   };
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
 /** A parser of durations such as `15s`, into milliseconds; the bounds are written in the same way. */
 export function parseDuration(min: string, max: string): (text: string) => number {
+  const least = tryParseDuration(min)!;
+  const most = tryParseDuration(max)!;
   return (text) => {
-    const value = durationMs(text);
-    if (value >= durationMs(min) && value <= durationMs(max)) return value;
+    const value = tryParseDuration(text);
+    if (value !== undefined && value >= least && value <= most) return value;
     throw new Error(`expected a duration from ${min} to ${max}, such as 15s or 2m`);
   };
-}
-
-function durationMs(text: string): number {
-  const found = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
-  return found === null ? -1 : Number(found[1]) * UNIT_MS[found[2]!]!;
 }
 
 export function parseRetry(text: string): number | "forever" {

@@ -1,3 +1,4 @@
+import { tryParseDuration } from "../base/duration.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { type Net, tryParseNet } from "../base/ip.ts";
 import { mismatch, type Place, type Shape } from "./shape.ts";
@@ -48,26 +49,13 @@ export function choice<const T extends string>(...values: readonly T[]): Shape<T
 
 export const net: Shape<Net> = textOf('a network such as "192.168.30.0/24"', tryParseNet);
 
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
 /** `"30s"`, in milliseconds. Both bounds are written as a file would. */
 export function duration(min: string, max: string): Shape<number> {
-  const [least, most] = [parseDuration(min) ?? 0, parseDuration(max) ?? 0];
+  const [least, most] = [tryParseDuration(min) ?? 0, tryParseDuration(max) ?? 0];
   return textOf(`a duration from "${min}" to "${max}" (units ms, s, m, h, d)`, (found) => {
-    const value = parseDuration(found);
+    const value = tryParseDuration(found);
     return value !== undefined && value >= least && value <= most ? value : undefined;
   });
-}
-
-function parseDuration(found: string): number | undefined {
-  const [, count, unit] = /^(\d{1,10})(ms|s|m|h|d)$/.exec(found) ?? [];
-  return count === undefined || unit === undefined ? undefined : Number(count) * UNIT_MS[unit]!;
 }
 
 /** Milliseconds since 1970 of a TOML date or `"YYYY-MM-DD[ hh:mm:ss]"`; local time where no zone is given. */

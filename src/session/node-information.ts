@@ -1,3 +1,4 @@
+import { swapBytes } from "../base/swap-bytes.ts";
 import { tryParseAddress } from "../base/ip.ts";
 import type { Pack } from "../wire/pack.ts";
 import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
@@ -32,12 +33,12 @@ export function nodeInformation(pack: Pack, node: NodeInformation): Pack {
     .setStr("ServerHostname", node.serverHost)
     .setStr("ProxyHostname", "")
     .setData("UniqueId", node.installation)
-    .setInt("ClientProductVer", swap(WIRE_VERSION))
-    .setInt("ClientProductBuild", swap(WIRE_BUILD))
-    .setInt("ServerProductVer", swap(node.serverVersion))
-    .setInt("ServerProductBuild", swap(node.serverBuild))
-    .setInt("ClientPort", swap(node.clientPort))
-    .setInt("ServerPort2", swap(node.serverPort))
+    .setInt("ClientProductVer", swapBytes(WIRE_VERSION))
+    .setInt("ClientProductBuild", swapBytes(WIRE_BUILD))
+    .setInt("ServerProductVer", swapBytes(node.serverVersion))
+    .setInt("ServerProductBuild", swapBytes(node.serverBuild))
+    .setInt("ClientPort", swapBytes(node.clientPort))
+    .setInt("ServerPort2", swapBytes(node.serverPort))
     .setInt("ProxyPort", 0);
   address(pack, "Client", node.clientAddress);
   address(pack, "Server", node.serverAddress);
@@ -52,14 +53,4 @@ function address(pack: Pack, whose: string, text: string): void {
   const isV6 = text.includes(":");
   pack.setAddress(`${whose}IpAddress`, isV6 ? "0.0.0.0" : text);
   pack.setData(`${whose}IpAddress6`, (isV6 && tryParseAddress(text)?.bytes) || new Uint8Array(16));
-}
-
-function swap(value: number): number {
-  return (
-    (((value & 0xff) << 24) |
-      ((value & 0xff00) << 8) |
-      ((value >>> 8) & 0xff00) |
-      (value >>> 24)) >>>
-    0
-  );
 }

@@ -1,3 +1,4 @@
+import { swapBytes } from "../base/swap-bytes.ts";
 import { ProtocolError } from "../base/errors.ts";
 import { formatAddress, formatIpv4, tryParseAddress, type Ipv4 } from "../base/ip.ts";
 import { MAX_PACK_ELEMENTS } from "../base/limits.ts";
@@ -120,6 +121,7 @@ export class Pack {
       return bytes?.length === 16 ? formatAddress(bytes) : undefined;
     }
     const value = this.int(name, index);
+    // IPv4 travels in an int with its first octet lowest.
     return value === undefined ? undefined : formatIpv4(swapBytes(value) as Ipv4);
   }
 
@@ -234,11 +236,4 @@ function asIpv6(bytes: Uint8Array): Uint8Array {
   const mapped = new Uint8Array(16).fill(0xff, 10, 12);
   mapped.set(bytes, 12);
   return mapped;
-}
-
-/** IPv4 travels in an int with its first octet lowest. */
-function swapBytes(value: number): number {
-  return (
-    ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
-  );
 }
