@@ -1,18 +1,17 @@
-import { barAccount, type Account } from "../auth/authenticator.ts";
+import { barAccount } from "../auth/authenticator.ts";
 import type { Lockout } from "../auth/lockout.ts";
-import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
-import { MAX_CONNECTIONS_PER_SESSION, MAX_SESSIONS, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import { MAX_SESSIONS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { ServerSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import type { Heartbeat } from "../session/heartbeat.ts";
 import type { LoginRequest } from "../session/login.ts";
-import { Session } from "../session/session.ts";
-import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
+import type { Session } from "../session/session.ts";
 import type { Link } from "../transport/tls-link.ts";
-import { authenticateRequest, sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
+import { authenticateRequest, type HubHost } from "./hub-host.ts";
+import { SessionOpener } from "./session-opener.ts";
 
 export interface DeskDeps {
   readonly clock: Clock;
@@ -27,18 +26,18 @@ export interface DeskDeps {
   connectionEnded(reason: string): void;
 }
 
-/** Judges logins in the order of hub.md 5.1 and opens sessions; knows them by their secret keys. */
+/** Judges logins in the order of hub.md 5.1. */
 export class ReceptionDesk {
   readonly #deps: DeskDeps;
-  readonly #byKey = new Map<string, OpenSession>();
-  #connectionCounter = 0;
+  readonly #opener: SessionOpener;
 
   constructor(deps: DeskDeps) {
     this.#deps = deps;
+    this.#opener = new SessionOpener(deps);
   }
 
   get sessionCount(): number {
-    return this.#byKey.size;
+    return this.#opener.sessionCount;
   }
 
   /** A session, plugged into its hub, or an error number of protocol.md 8. */
@@ -79,7 +78,7 @@ export class ReceptionDesk {
     ) {
       return WIRE_ERROR.TOO_MANY_USER_SESSION;
     }
-    return host.checkRoom() ?? this.#checkRoom() ?? this.#open(host, account, request, link);
+    return host.checkRoom() ?? this.#checkRoom() ?? this.#opener.open(host, account, request, link);
   }
 
   #checkRoom(): number | undefined {
@@ -88,73 +87,9 @@ export class ReceptionDesk {
     return this.sessionCount >= most ? WIRE_ERROR.HUB_IS_BUSY : undefined;
   }
 
-  #open(host: HubHost, account: Account, request: LoginRequest, link: Link): Session {
-    const { clock, random } = this.#deps;
-    const mode = request.wantsBridge ? "bridge" : "client";
-    const isLocal = link.remoteAddress === link.localAddress;
-    const user = account.name;
-    const policy = sessionPolicy(account.policy, mode, isLocal);
-    const welcome: Welcome = {
-      sessionName: host.nextSessionName(user),
-      connectionName: `CID-${++this.#connectionCounter}`,
-      sessionKey: random.bytes(SESSION_KEY_BYTES),
-      maxConnections: clamp(
-        Math.min(request.connections, policy.max_connection),
-        1,
-        MAX_CONNECTIONS_PER_SESSION,
-      ),
-      timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
-      policy,
-      message: host.config.message,
-    };
-    const session = new Session(welcome, this.#deps);
-    const port = host.hub.attach(session, { kind: mode, user, policy });
-    const open: OpenSession = {
-      session,
-      port,
-      user,
-      mode,
-      isLocal,
-      request,
-      address: link.remoteAddress,
-      since: clock.wall(),
-    };
-    host.add(open);
-    this.#byKey.set(keyText(welcome.sessionKey), open);
-    session.onClosed = (reason) => this.#closed(host, open, reason.code);
-    session.onConnectionEnded = (reason) => this.#deps.connectionEnded(reason);
-    this.#deps.log.info("login", `${user} logged in to hub ${host.config.name}`, {
-      user,
-      hub: host.config.name,
-      session: session.name,
-      address: link.remoteAddress,
-      mode,
-      client: request.clientProduct,
-      host: request.hostName,
-      cipher: link.cipher,
-    });
-    return session;
-  }
-
-  #closed(host: HubHost, open: OpenSession, reason: string): void {
-    const { session, user } = open;
-    this.#byKey.delete(keyText(session.welcome.sessionKey));
-    host.remove(open);
-    this.#deps.log.info("logout", `${user} left hub ${host.config.name}`, {
-      user,
-      hub: host.config.name,
-      session: session.name,
-      address: open.address,
-      reason,
-      seconds: Math.round((this.#deps.clock.now() - session.startedAt) / 1000),
-      in_bytes: session.stats.inBytes,
-      out_bytes: session.stats.outBytes,
-    });
-  }
-
   /** The session of this key with room for one more connection, or an error number. */
   join(sessionKey: Uint8Array, link: Link): Session | number {
-    const open = this.#byKey.get(keyText(sessionKey));
+    const open = this.#opener.find(sessionKey);
     if (open === undefined) return WIRE_ERROR.SESSION_TIMEOUT;
     const { session } = open;
     // One more than granted: a connection that is being replaced overlaps with its successor (protocol.md 12.1).
@@ -170,9 +105,4 @@ export class ReceptionDesk {
     }
     return session;
   }
-}
-
-/** Keys are looked up by a hash map, whose time tells nothing about the key's bytes one by one. */
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }

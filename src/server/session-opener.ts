@@ -1,0 +1,110 @@
+import type { Account } from "../auth/authenticator.ts";
+import { clamp } from "../base/clamp.ts";
+import type { Clock } from "../base/clock.ts";
+import { MAX_CONNECTIONS_PER_SESSION, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
+import type { Log } from "../observe/log.ts";
+import type { Heartbeat } from "../session/heartbeat.ts";
+import type { LoginRequest } from "../session/login.ts";
+import { Session } from "../session/session.ts";
+import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
+import type { Link } from "../transport/tls-link.ts";
+import { sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
+
+export interface OpenerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly heartbeat: Heartbeat;
+  /** A connection of some session has ended. */
+  connectionEnded(reason: string): void;
+}
+
+/** Opens the sessions of logins that were admitted, and knows them by their secret keys. */
+export class SessionOpener {
+  readonly #deps: OpenerDeps;
+  readonly #byKey = new Map<string, OpenSession>();
+  #connectionCounter = 0;
+
+  constructor(deps: OpenerDeps) {
+    this.#deps = deps;
+  }
+
+  get sessionCount(): number {
+    return this.#byKey.size;
+  }
+
+  find(sessionKey: Uint8Array): OpenSession | undefined {
+    return this.#byKey.get(keyText(sessionKey));
+  }
+
+  /** A session within what its policy and its client allow, plugged into its hub (hub.md 5.1 step 17). */
+  open(host: HubHost, account: Account, request: LoginRequest, link: Link): Session {
+    const { clock, random } = this.#deps;
+    const mode = request.wantsBridge ? "bridge" : "client";
+    const isLocal = link.remoteAddress === link.localAddress;
+    const user = account.name;
+    const policy = sessionPolicy(account.policy, mode, isLocal);
+    const welcome: Welcome = {
+      sessionName: host.nextSessionName(user),
+      connectionName: `CID-${++this.#connectionCounter}`,
+      sessionKey: random.bytes(SESSION_KEY_BYTES),
+      maxConnections: clamp(
+        Math.min(request.connections, policy.max_connection),
+        1,
+        MAX_CONNECTIONS_PER_SESSION,
+      ),
+      timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
+      policy,
+      message: host.config.message,
+    };
+    const session = new Session(welcome, this.#deps);
+    const port = host.hub.attach(session, { kind: mode, user, policy });
+    const open: OpenSession = {
+      session,
+      port,
+      user,
+      mode,
+      isLocal,
+      request,
+      address: link.remoteAddress,
+      since: clock.wall(),
+    };
+    host.add(open);
+    this.#byKey.set(keyText(welcome.sessionKey), open);
+    session.onClosed = (reason) => this.#closed(host, open, reason.code);
+    session.onConnectionEnded = (reason) => this.#deps.connectionEnded(reason);
+    this.#deps.log.info("login", `${user} logged in to hub ${host.config.name}`, {
+      user,
+      hub: host.config.name,
+      session: session.name,
+      address: link.remoteAddress,
+      mode,
+      client: request.clientProduct,
+      host: request.hostName,
+      cipher: link.cipher,
+    });
+    return session;
+  }
+
+  #closed(host: HubHost, open: OpenSession, reason: string): void {
+    const { session, user } = open;
+    this.#byKey.delete(keyText(session.welcome.sessionKey));
+    host.remove(open);
+    this.#deps.log.info("logout", `${user} left hub ${host.config.name}`, {
+      user,
+      hub: host.config.name,
+      session: session.name,
+      address: open.address,
+      reason,
+      seconds: Math.round((this.#deps.clock.now() - session.startedAt) / 1000),
+      in_bytes: session.stats.inBytes,
+      out_bytes: session.stats.outBytes,
+    });
+  }
+}
+
+/** Keys are looked up by a hash map, whose time tells nothing about the key's bytes one by one. */
+function keyText(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}
