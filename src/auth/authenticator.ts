@@ -27,7 +27,13 @@ export type Presented =
       readonly secure: Uint8Array;
       readonly challenge: Uint8Array;
     }
-  | { readonly kind: "plain-password"; readonly password: Uint8Array };
+  | { readonly kind: "plain-password"; readonly password: Uint8Array }
+  | {
+      readonly kind: "certificate";
+      readonly der: Uint8Array;
+      readonly signature: Uint8Array;
+      readonly challenge: Uint8Array;
+    };
 
 /** Stands in for users that do not exist, so that they take as long as those that do. */
 const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
@@ -59,6 +65,7 @@ function provesPassword(
   const hash = known ?? NOBODY_HASH;
   switch (presented.kind) {
     case "anonymous":
+    case "certificate":
       return false;
     case "hashed-password": {
       const equal = equalSecrets(presented.secure, securePassword(hash, presented.challenge));

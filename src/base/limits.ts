@@ -76,6 +76,9 @@ export const MAX_SESSIONS = 4096;
 export const MAX_USERS_PER_HUB = 10_000;
 
 export const MAX_PASSWORD_BYTES = 1024;
+/** Certificate and signature of a login: what stock servers take, and an RSA key of 4096 bits. */
+export const MAX_CERTIFICATE_BYTES = 100_000;
+export const MAX_SIGNATURE_OF_LOGIN_BYTES = 512;
 /** Failed logins of one source (/32, /64), in milliseconds and sources kept. */
 export const LOCKOUT_PENALTY_MS = 5_000;
 export const LOCKOUT_ENFORCE_MS = 15_000;

@@ -132,7 +132,10 @@ export function authenticateRequest(
 ): Account | undefined {
   const { proof, user } = request;
   if (proof.kind === "unsupported") return undefined;
-  const presented = proof.kind === "hashed-password" ? { ...proof, challenge } : proof;
+  const presented =
+    proof.kind === "hashed-password" || proof.kind === "certificate"
+      ? { ...proof, challenge }
+      : proof;
   return authenticate(accounts, user, presented, hashedLogin);
 }
 

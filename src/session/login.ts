@@ -1,4 +1,8 @@
-import { MAX_NAME_CHARS } from "../base/limits.ts";
+import {
+  MAX_CERTIFICATE_BYTES,
+  MAX_NAME_CHARS,
+  MAX_SIGNATURE_OF_LOGIN_BYTES,
+} from "../base/limits.ts";
 import { Pack } from "../wire/pack.ts";
 import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
 import { nodeInformation, type NodeInformation } from "./node-information.ts";
@@ -7,6 +11,7 @@ import { nodeInformation, type NodeInformation } from "./node-information.ts";
 const AUTH_ANONYMOUS = 0;
 const AUTH_HASHED_PASSWORD = 1;
 const AUTH_PLAIN_PASSWORD = 2;
+const AUTH_CERTIFICATE = 3;
 
 /** How a peer proves who it is. */
 export type Proof =
@@ -14,6 +19,8 @@ export type Proof =
   /** SHA0(hashed password + challenge), 20 bytes unless somebody sends nonsense. */
   | { readonly kind: "hashed-password"; readonly secure: Uint8Array }
   | { readonly kind: "plain-password"; readonly password: Uint8Array }
+  /** An X.509 certificate in DER, and its key's signature over the challenge (protocol.md 7.3). */
+  | { readonly kind: "certificate"; readonly der: Uint8Array; readonly signature: Uint8Array }
   /** A type that we do not know or that is never good on the network: 96 to 99 among them. */
   | { readonly kind: "unsupported"; readonly authType: number };
 
@@ -70,9 +77,21 @@ function parseProof(pack: Pack): Proof {
         kind: "plain-password",
         password: pack.strBytes("plain_password")?.slice() ?? new Uint8Array(0),
       };
+    case AUTH_CERTIFICATE:
+      return {
+        kind: "certificate",
+        der: dataUpTo(pack, "cert", MAX_CERTIFICATE_BYTES),
+        signature: dataUpTo(pack, "sign", MAX_SIGNATURE_OF_LOGIN_BYTES),
+      };
     default:
       return { kind: "unsupported", authType };
   }
+}
+
+/** Empty, which proves nothing, when the element is missing or longer than anything good. */
+function dataUpTo(pack: Pack, name: string, most: number): Uint8Array {
+  const value = pack.data(name);
+  return value === undefined || value.length > most ? new Uint8Array(0) : value.slice();
 }
 
 function cut(text: string): string {
@@ -108,6 +127,12 @@ export function encodeLogin(login: OutgoingLogin): Pack {
       pack
         .setInt("authtype", AUTH_PLAIN_PASSWORD)
         .setStrBytes("plain_password", login.proof.password);
+      break;
+    case "certificate":
+      pack
+        .setInt("authtype", AUTH_CERTIFICATE)
+        .setData("cert", login.proof.der)
+        .setData("sign", login.proof.signature);
       break;
   }
   pack
