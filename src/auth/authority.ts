@@ -10,6 +10,8 @@ export interface OutsideRequest {
   readonly address: string;
   /** Names the connection in the outside log. */
   readonly sessionInfo: string;
+  /** The hub group that the user's entry names: an NT domain must have the user in its group of that name. */
+  readonly group?: string;
 }
 
 /** `unavailable` is nobody's fault at the door: the login is refused, but no penalty is due. */
@@ -21,6 +23,10 @@ export type OutsideVerdict =
       readonly sessionTimeoutS?: number;
       readonly idleTimeoutS?: number;
       readonly vlanId?: number;
+      /** To be given back in accounting, octet by octet (RFC 2865 5.25). */
+      readonly class?: readonly Uint8Array[];
+      /** Wished time between two interim updates of accounting (RFC 2869 5.16). */
+      readonly interimIntervalS?: number;
     }
   | { readonly kind: "rejected" }
   | { readonly kind: "unavailable"; readonly reason: string };
