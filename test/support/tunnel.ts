@@ -1,276 +1,26 @@
 import { describeSystem, World } from "./namespace.ts";
 import type { Namespace } from "./namespace.ts";
-import { until } from "./process.ts";
-import { SOFTETHER_PROGRAMS, SoftEtherClient, SoftEtherServer } from "./softether.ts";
-import { secretFile, VpnClient, VpnServer } from "./vpn.ts";
+import { SOFTETHER_PROGRAMS } from "./softether.ts";
+import { startClient, type TunnelClient } from "./tunnel-client.ts";
+import { ALSO_GOOD, GOOD, startServer } from "./tunnel-server.ts";
+import type { Implementation, OurServerOptions, TunnelServer } from "./tunnel-server.ts";
 
-// Either end of a tunnel behind one interface, so that a test can be told who is at which end.
+// A network of three namespaces with a tunnel, so that a test can be told who is at which end.
 
-export type Implementation = "ours" | "reference";
-
-export interface Credentials {
-  readonly hub: string;
-  readonly user: string;
-  readonly password: string;
-}
-
-export const HUB = "TEST";
-/** `policy.timeout` of every user: the least that the protocol knows, so that tests need not wait long. */
-export const SESSION_TIMEOUT_S = 5;
-export const GOOD: Credentials = { hub: HUB, user: "left", password: "left pass" };
-export const ALSO_GOOD: Credentials = { hub: HUB, user: "right", password: "right-pass" };
-const USERS = [GOOD, ALSO_GOOD];
-
-export interface TunnelServer {
-  readonly at: Namespace;
-  setOnline(online: boolean): Promise<void>;
-  /** Names of the users with a session on HUB. */
-  users(): Promise<string[]>;
-  /** MAC addresses in the table of HUB: twelve digits in lower case, with the user behind them. */
-  macs(): Promise<{ mac: string; session: string }[]>;
-  /** Ends it in order, as a service manager does. */
-  stop(): Promise<void>;
-  kill(): Promise<void>;
-  restart(): Promise<void>;
-}
-
-export interface TunnelClient {
-  readonly kind: Implementation;
-  readonly at: Namespace;
-  readonly device: string;
-  waitConnected(deadlineMs?: number): Promise<void>;
-  /** The error number of the protocol that the server refused it with. */
-  waitRefused(): Promise<number>;
-  /** Ends it in order. */
-  stop(): Promise<void>;
-  /** Ends it as a crash does. */
-  kill(): Promise<void>;
-  /** Ends the program, starts it again and connects, as its user would. */
-  beginAnew(): Promise<void>;
-}
-
-export function plainMac(text: string): string {
-  return text.replace(/[:-]/g, "").toLowerCase();
-}
-
-// ---- servers ----------------------------------------------------------------
-
-/** What a test may want otherwise of our server. */
-export interface ServerOptions {
-  readonly online?: boolean;
-  readonly revealHubs?: boolean;
-  /** Further tables of config.toml. */
-  readonly more?: string;
-}
-
-/** Configuration of our server with the users above. */
-export function serverConfig(at: Namespace, options: ServerOptions = {}): string {
-  const users = USERS.map(
-    ({ user, password }) =>
-      `[hub.${HUB}.user.${user}]\n` +
-      `password = "file:${secretFile(at, user, password)}"\n` +
-      `policy = { timeout = "${SESSION_TIMEOUT_S}s" }\n`,
-  );
-  return [
-    "[server]",
-    "listen = [5555]",
-    `reveal_hubs = ${options.revealHubs ?? false}`,
-    `[hub.${HUB}]`,
-    `online = ${options.online ?? true}`,
-    ...users,
-    options.more ?? "",
-  ].join("\n");
-}
-
-class OurServer implements TunnelServer {
-  readonly at: Namespace;
-  readonly vpn: VpnServer;
-  readonly #options: ServerOptions;
-
-  constructor(vpn: VpnServer, options: ServerOptions) {
-    this.at = vpn.at;
-    this.vpn = vpn;
-    this.#options = options;
-  }
-
-  setOnline(online: boolean): Promise<void> {
-    return this.vpn.reload(serverConfig(this.at, { ...this.#options, online }));
-  }
-
-  async #hub() {
-    return (await this.vpn.snapshot()).hubs.find(({ name }) => name === HUB)!;
-  }
-
-  async users(): Promise<string[]> {
-    return (await this.#hub()).sessions.map(({ user }) => user).sort();
-  }
-
-  async macs(): Promise<{ mac: string; session: string }[]> {
-    return (await this.#hub()).macTable.map(({ mac, session }) => ({
-      mac: plainMac(mac),
-      session,
-    }));
-  }
-
-  stop(): Promise<void> {
-    return this.vpn.stop();
-  }
-
-  kill(): Promise<void> {
-    return this.vpn.kill();
-  }
-
-  restart(): Promise<void> {
-    return this.vpn.restart();
-  }
-}
-
-class ReferenceServer implements TunnelServer {
-  readonly at: Namespace;
-  readonly daemon: SoftEtherServer;
-
-  constructor(daemon: SoftEtherServer) {
-    this.at = daemon.at;
-    this.daemon = daemon;
-  }
-
-  async setOnline(online: boolean): Promise<void> {
-    await this.daemon.command(`Hub ${HUB}`, online ? "Online" : "Offline");
-  }
-
-  async users(): Promise<string[]> {
-    const rows = await this.daemon.table(HUB, "SessionList");
-    return rows.map((row) => row["User Name"] ?? "").sort();
-  }
-
-  async macs(): Promise<{ mac: string; session: string }[]> {
-    const rows = await this.daemon.table(HUB, "MacTable");
-    return rows.map((row) => ({
-      mac: plainMac(row["MAC Address"] ?? ""),
-      session: row["Session Name"] ?? "",
-    }));
-  }
-
-  stop(): Promise<void> {
-    return this.daemon.stop();
-  }
-
-  kill(): Promise<void> {
-    return this.daemon.kill();
-  }
-
-  restart(): Promise<void> {
-    return this.daemon.restart();
-  }
-}
-
-export async function startServer(
-  kind: Implementation,
-  at: Namespace,
-  ours: ServerOptions = {},
-): Promise<TunnelServer> {
-  if (kind === "ours")
-    return new OurServer(await VpnServer.start(at, serverConfig(at, ours)), ours);
-  const daemon = await SoftEtherServer.start(at);
-  await daemon.createHub(HUB, Object.fromEntries(USERS.map((u) => [u.user, `"${u.password}"`])));
-  await daemon.command(
-    `Hub ${HUB}`,
-    ...USERS.map(({ user }) => `UserPolicySet ${user} /NAME:TimeOut /VALUE:${SESSION_TIMEOUT_S}`),
-    // Otherwise settings reach the disk after minutes, and a killed server would have forgotten them.
-    "Flush",
-  );
-  return new ReferenceServer(daemon);
-}
-
-// ---- clients ----------------------------------------------------------------
-
-class OurClient implements TunnelClient {
-  readonly kind = "ours";
-  readonly at: Namespace;
-  readonly device: string;
-  readonly #start: () => VpnClient;
-  #vpn: VpnClient;
-
-  constructor(start: () => VpnClient) {
-    this.#start = start;
-    this.#vpn = start();
-    this.at = this.#vpn.at;
-    this.device = this.#vpn.device;
-  }
-
-  waitConnected(deadlineMs?: number): Promise<void> {
-    return this.#vpn.waitConnected(deadlineMs);
-  }
-
-  waitRefused(): Promise<number> {
-    return until("a refusal", () => this.#vpn.refusal, { explain: () => this.#vpn.output() });
-  }
-
-  async stop(): Promise<void> {
-    await this.#vpn.stop();
-  }
-
-  kill(): Promise<void> {
-    return this.#vpn.kill();
-  }
-
-  async beginAnew(): Promise<void> {
-    await this.#vpn.stop();
-    this.#vpn = this.#start();
-  }
-}
-
-class ReferenceClient implements TunnelClient {
-  readonly kind = "reference";
-  readonly at: Namespace;
-  readonly device: string;
-  readonly daemon: SoftEtherClient;
-
-  constructor(daemon: SoftEtherClient) {
-    this.at = daemon.at;
-    this.device = daemon.device;
-    this.daemon = daemon;
-  }
-
-  waitConnected(deadlineMs?: number): Promise<void> {
-    return this.daemon.waitConnected(deadlineMs);
-  }
-
-  waitRefused(): Promise<number> {
-    return this.daemon.waitRefused();
-  }
-
-  async stop(): Promise<void> {
-    await this.daemon.disconnect();
-    await this.daemon.kill();
-  }
-
-  kill(): Promise<void> {
-    return this.daemon.kill();
-  }
-
-  beginAnew(): Promise<void> {
-    return this.daemon.restart();
-  }
-}
-
-/**
- * Starts a client and tells it to connect; waits for nothing but the program itself. Both go on trying, ours
- * unless told otherwise: the reference stops only when it is stopped.
- */
-export async function startClient(
-  kind: Implementation,
-  at: Namespace,
-  server: string,
-  credentials: Credentials,
-  options: { retry?: "forever" | 0 } = {},
-): Promise<TunnelClient> {
-  const account = { server: `${server}:5555`, ...credentials };
-  if (kind === "ours") return new OurClient(() => VpnClient.start(at, { ...account, ...options }));
-  const daemon = await SoftEtherClient.start(at);
-  await daemon.connect({ ...account, password: `"${account.password}"` });
-  return new ReferenceClient(daemon);
-}
+export { startClient, type ClientOptions, type TunnelClient } from "./tunnel-client.ts";
+export {
+  ALSO_GOOD,
+  CARD_HOLDER,
+  type Credentials,
+  GOOD,
+  HUB,
+  type Implementation,
+  plainMac,
+  serverConfig,
+  SESSION_TIMEOUT_S,
+  startServer,
+  type TunnelServer,
+} from "./tunnel-server.ts";
 
 // ---- three namespaces in a row ------------------------------------------------
 
@@ -345,10 +95,13 @@ export interface Tunnel extends Site {
 }
 
 /** Opens a site with a server and both clients, connected and with addresses inside. */
-export async function openTunnel(scenario: Scenario): Promise<Tunnel> {
+export async function openTunnel(
+  scenario: Scenario,
+  options: OurServerOptions = {},
+): Promise<Tunnel> {
   const site = await openSite();
   try {
-    const hub = await startServer(scenario.server, site.server);
+    const hub = await startServer(scenario.server, site.server, options);
     const [left, right] = await Promise.all([
       startClient(scenario.left, site.left, SERVER_FROM.left, GOOD),
       startClient(scenario.right, site.right, SERVER_FROM.right, ALSO_GOOD),

@@ -201,8 +201,23 @@ export interface ConnectOptions {
   /** Tries after the first failure. */
   readonly retry?: number | "forever";
   readonly retryInterval?: string;
+  /** Further keys of the account: then it stands in a client.toml, and only the rest in flags. */
+  readonly account?: Readonly<Record<string, string | number | boolean>>;
   /** Further flags, as typed. */
   readonly flags?: readonly string[];
+}
+
+const ACCOUNT = "test";
+
+/** Writes a client.toml with one account; gives its path. */
+function accountFile(
+  folder: string,
+  keys: Readonly<Record<string, string | number | boolean>>,
+): string {
+  const path = join(folder, "client.toml");
+  const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+  writeFileSync(path, `[account.${ACCOUNT}]\n${lines.join("")}`);
+  return path;
 }
 
 /** `vpn client connect` in the foreground, told to speak JSON. */
@@ -223,12 +238,25 @@ export class VpnClient {
   static start(at: Namespace, options: ConnectOptions): VpnClient {
     const device = options.nic ?? "tap0";
     const stateDir = instance(at, `vpn-client-${device}`);
+    const passwordFile = secretFile(at, `${device}-password`, options.password);
+    const account = options.account ?? {};
     const flags = flagsOf({
       "--state-dir": stateDir,
-      "--server": options.server,
-      "--hub": options.hub,
-      "--user": options.user,
-      "--password-file": secretFile(at, `${device}-password`, options.password),
+      ...(options.account === undefined
+        ? {
+            "--server": options.server,
+            "--hub": options.hub,
+            "--user": options.user,
+            "--password-file": passwordFile,
+          }
+        : {
+            "--config": accountFile(stateDir, {
+              to: `${options.server}/${options.hub}`,
+              user: options.user,
+              ...("cert" in account ? {} : { password: `file:${passwordFile}` }),
+              ...account,
+            }),
+          }),
       "--nic": device,
       "--address": options.address ?? "none",
       "--mode": options.mode,
@@ -243,6 +271,7 @@ export class VpnClient {
       "--insecure",
       ...flags,
       ...(options.flags ?? []),
+      ...(options.account === undefined ? [] : [ACCOUNT]),
     ]);
     return new VpnClient(at, device, stateDir, running);
   }
