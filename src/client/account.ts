@@ -1,13 +1,17 @@
 import { EXIT, ExitError } from "../base/errors.ts";
 import {
   DEFAULT_NIC,
+  DEFAULT_WISHES,
   type AccountConfig,
   type AccountCredential,
   type ClientConfig,
   type NicAddress,
   type NicConfig,
+  type ProxySetting,
+  type SessionWishes,
   type VerifySetting,
 } from "../config/client-config.ts";
+import type { Net } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 
 /** What the flags of `vpn client connect` say, in place of the file's values or of a whole account. */
@@ -17,10 +21,16 @@ export interface AccountFlags {
   readonly user?: string | undefined;
   readonly credential?: AccountCredential | undefined;
   readonly verify?: VerifySetting | undefined;
-  readonly mode?: "client" | "bridge" | undefined;
+  readonly mode?: AccountConfig["mode"] | undefined;
+  readonly wishes?: { readonly [K in keyof SessionWishes]?: SessionWishes[K] | undefined };
+  readonly proxy?: ProxySetting;
   readonly family?: "any" | "ipv4" | "ipv6" | undefined;
   readonly retry?: number | "forever" | undefined;
   readonly retryIntervalMs?: number | undefined;
+  readonly defaultRoute?: boolean | undefined;
+  readonly dns?: boolean | undefined;
+  readonly routes?: readonly Net[] | undefined;
+  readonly killSwitch?: boolean | undefined;
   readonly nic?: string | undefined;
   readonly address?: NicAddress | undefined;
   readonly dhcpClient?: "own" | "system" | undefined;
@@ -59,6 +69,12 @@ export function resolveAccount(
     retry: flags.retry ?? base.retry,
     retryIntervalMs: flags.retryIntervalMs ?? base.retryIntervalMs,
     nic: flags.nic ?? base.nic,
+    wishes: wishesOf(base.wishes, flags.wishes),
+    proxy: flags.proxy ?? base.proxy,
+    autostart: base.autostart,
+    ...routingOf(base, flags),
+    dns: flags.dns ?? base.dns,
+    killSwitch: flags.killSwitch ?? base.killSwitch,
   };
   const chosen = chooseNic(config, account.nic);
   const nic: NicConfig = {
@@ -110,6 +126,40 @@ function accountOfFlags(flags: AccountFlags): AccountConfig {
     retry: "forever",
     retryIntervalMs: DEFAULT_RETRY_INTERVAL_MS,
     family: "any",
+    wishes: DEFAULT_WISHES,
+    proxy: undefined,
+    autostart: false,
+    defaultRoute: false,
+    dns: false,
+    routes: [],
+    killSwitch: false,
+  };
+}
+
+function wishesOf(base: SessionWishes, flags: AccountFlags["wishes"] = {}): SessionWishes {
+  return {
+    connections: flags.connections ?? base.connections,
+    intervalMs: flags.intervalMs ?? base.intervalMs,
+    lifetimeMs: flags.lifetimeMs ?? base.lifetimeMs,
+    halfDuplex: flags.halfDuplex ?? base.halfDuplex,
+    compress: flags.compress ?? base.compress,
+    encrypt: flags.encrypt ?? base.encrypt,
+    qos: flags.qos ?? base.qos,
+    udp: flags.udp ?? base.udp,
+  };
+}
+
+/** Each of the two flags takes the place of what the account says of the other. */
+function routingOf(
+  base: AccountConfig,
+  flags: AccountFlags,
+): Pick<AccountConfig, "defaultRoute" | "routes"> {
+  if (flags.defaultRoute === true && flags.routes !== undefined) {
+    throw usage("--routes and --default-route exclude each other");
+  }
+  return {
+    defaultRoute: flags.defaultRoute ?? (flags.routes === undefined && base.defaultRoute),
+    routes: flags.routes ?? (flags.defaultRoute === true ? [] : base.routes),
   };
 }
 

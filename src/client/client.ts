@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { messageOf, VpnError } from "../base/errors.ts";
+import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import { createStateDir } from "../config/state-dir.ts";
@@ -211,6 +211,7 @@ export class Client {
     const { host, port, hub, user, mode, family } = resolved.account;
     const { clock, random, log } = this.#deps;
     const heartbeat = new Heartbeat(clock);
+    if (mode === "monitor") throw new ExitError(EXIT.usage, "No session can monitor yet");
     const target: DialTarget = {
       host,
       port,

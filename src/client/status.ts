@@ -11,7 +11,7 @@ export interface ClientStatus {
   readonly server: string;
   readonly hub: string;
   readonly user: string;
-  readonly mode: "client" | "bridge";
+  readonly mode: "client" | "bridge" | "monitor";
   readonly verify: string;
   /** The server's certificate is not looked at. */
   readonly insecure: boolean;

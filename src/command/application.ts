@@ -193,6 +193,8 @@ function builtFlag(flag: Flag): object {
   switch (flag.kind) {
     case "switch":
       return { kind: "boolean", brief: flag.brief, optional: true, withNegated: false };
+    case "ternary":
+      return { kind: "boolean", brief: flag.brief, optional: true, withNegated: true };
     case "choice":
       return { kind: "enum", brief: flag.brief, values: flag.values, optional: true };
     case "value":

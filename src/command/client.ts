@@ -1,9 +1,10 @@
 import { tmpdir } from "node:os";
+import { resolve } from "node:path";
 import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { resolveAccount, type AccountFlags, type ResolvedAccount } from "../client/account.ts";
 import { openClient, type Client } from "../client/client.ts";
 import { openTapNic } from "../client/tap-nic.ts";
-import type { AccountCredential } from "../config/client-config.ts";
+import type { AccountCredential, ProxySetting } from "../config/client-config.ts";
 import { loadClientConfig } from "../config/load.ts";
 import { createLog } from "../observe/log.ts";
 import { raisePriority } from "../platform/priority.ts";
@@ -26,7 +27,8 @@ export async function connect(
   accountName?: string,
 ): Promise<ExitCode> {
   const { config } = loadClientConfig(loadOptions(environment, flags.config));
-  const resolved = resolveAccount(config, accountName, accountFlags(flags));
+  const proxyPassword = await readProxyPassword(flags.proxyPasswordFile, environment);
+  const resolved = resolveAccount(config, accountName, accountFlags(flags, proxyPassword));
   const credential = await credentialOf(resolved, flags, environment);
   raisePriority();
   denyDumps();
@@ -68,7 +70,7 @@ export async function connect(
   }
 }
 
-function accountFlags(flags: ConnectFlags): AccountFlags {
+function accountFlags(flags: ConnectFlags, proxyPassword: string | undefined): AccountFlags {
   if (flags.insecure && flags.verify !== undefined) {
     throw new ExitError(EXIT.usage, "--insecure and --verify exclude each other");
   }
@@ -76,17 +78,44 @@ function accountFlags(flags: ConnectFlags): AccountFlags {
     ...flags,
     verify: flags.insecure ? { kind: "off" } : flags.verify,
     credential: credentialFlags(flags),
+    wishes: { ...flags, intervalMs: flags.interval, lifetimeMs: flags.lifetime },
+    proxy: proxyFlags(flags.proxy, proxyPassword),
     retryIntervalMs: flags.retryInterval,
   };
 }
 
-function credentialFlags(flags: ConnectFlags): AccountCredential | undefined {
-  const withPassword = flags.plain || flags.passwordFile !== undefined;
-  if (flags.anonymous && withPassword) {
-    throw new ExitError(EXIT.usage, "--anonymous goes with neither --password-file nor --plain");
+function proxyFlags(way: ProxySetting, password: string | undefined): ProxySetting {
+  if (password === undefined) return way;
+  if (way === undefined || way.kind === "direct" || way.user === undefined) {
+    const text = "--proxy-password-file needs --proxy with a user, as in http://USER@HOST:PORT";
+    throw new ExitError(EXIT.usage, text);
   }
-  if (flags.anonymous) return { kind: "anonymous" };
-  return withPassword ? { kind: "password", secret: undefined, plain: flags.plain } : undefined;
+  if (way.kind === "socks4") throw new ExitError(EXIT.usage, "SOCKS4 knows no passwords");
+  return { ...way, password };
+}
+
+async function readProxyPassword(
+  file: string | undefined,
+  environment: CommandEnvironment,
+): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  return new TextDecoder().decode(await readPassword(file, "", environment));
+}
+
+function credentialFlags(flags: ConnectFlags): AccountCredential | undefined {
+  const { anonymous, plain, passwordFile, cert, key } = flags;
+  const ways = [
+    anonymous ? "--anonymous" : "",
+    plain || passwordFile !== undefined ? "a password" : "",
+    cert !== undefined || key !== undefined ? "--cert" : "",
+  ].filter((way) => way !== "");
+  if (ways.length > 1) throw new ExitError(EXIT.usage, `${ways.join(" and ")} exclude each other`);
+  if (anonymous) return { kind: "anonymous" };
+  if (cert !== undefined && key !== undefined) {
+    return { kind: "certificate", cert: { path: resolve(cert) }, key: { path: resolve(key) } };
+  }
+  if (ways[0] === "--cert") throw new ExitError(EXIT.usage, "--cert and --key belong together");
+  return ways.length === 1 ? { kind: "password", secret: undefined, plain } : undefined;
 }
 
 /** What proves who we are; a password that neither file nor flag names is asked for. */
@@ -97,6 +126,9 @@ async function credentialOf(
 ): Promise<Credential> {
   const { credential } = account;
   if (credential.kind === "anonymous") return { kind: "anonymous" };
+  if (credential.kind === "certificate") {
+    throw new ExitError(EXIT.usage, "No login by certificate is possible yet");
+  }
   const { secret, plain } = credential;
   if (secret?.kind === "sha0") return { kind: "password-hash", hash: secret.hash };
   const password =

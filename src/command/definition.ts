@@ -8,6 +8,11 @@ export interface SwitchFlag {
   readonly kind: "switch";
   readonly brief: string;
 }
+/** On, off with `no-` before its name, or left to what holds without it. */
+export interface TernaryFlag {
+  readonly kind: "ternary";
+  readonly brief: string;
+}
 /** Takes a value; `parse` throws an Error that says what was expected. */
 export interface ValueFlag<T> {
   readonly kind: "value";
@@ -21,7 +26,7 @@ export interface ChoiceFlag<T extends string> {
   readonly brief: string;
   readonly values: readonly T[];
 }
-export type Flag = SwitchFlag | ValueFlag<unknown> | ChoiceFlag<string>;
+export type Flag = SwitchFlag | TernaryFlag | ValueFlag<unknown> | ChoiceFlag<string>;
 /** Keyed by the name in camel case; people write it with hyphens. */
 export type Flags = Readonly<Record<string, Flag>>;
 
@@ -31,7 +36,9 @@ export type FlagValues<F extends Flags> = {
     ? T | undefined
     : F[K] extends ChoiceFlag<infer T>
       ? T | undefined
-      : boolean;
+      : F[K] extends TernaryFlag
+        ? boolean | undefined
+        : boolean;
 };
 
 export interface Argument {
@@ -67,6 +74,10 @@ export type CommandTable = Readonly<Record<string, Command | CommandGroup>>;
 
 export function toggle(brief: string): SwitchFlag {
   return { kind: "switch", brief };
+}
+
+export function ternary(brief: string): TernaryFlag {
+  return { kind: "ternary", brief };
 }
 
 export function value<T>(

@@ -2,7 +2,8 @@ import { tryParseDuration } from "../base/duration.ts";
 import { resolve } from "node:path";
 import { tryParseNet, type Net } from "../base/ip.ts";
 import { isGroupMac, MAC_ZERO, tryParseMac, type MacAddress } from "../base/mac.ts";
-import type { NicAddress, VerifySetting } from "../config/client-config.ts";
+import type { NicAddress, ProxySetting, VerifySetting } from "../config/client-config.ts";
+import { PROXY_EXPECTS, tryParseProxy } from "../config/proxy-url.ts";
 import { tryParseServerAddress, type ServerAddress } from "../config/remote.ts";
 
 // What the values of flags mean. Each function takes the text and answers the value or throws with what was
@@ -41,6 +42,12 @@ export function parseDuration(min: string, max: string): (text: string) => numbe
   };
 }
 
+/** Likewise, or `0` for never. */
+export function parseDurationOrNever(min: string, max: string): (text: string) => number {
+  const some = parseDuration(min, max);
+  return (text) => (text === "0" ? 0 : some(text));
+}
+
 export function parseRetry(text: string): number | "forever" {
   if (text === "forever") return text;
   return parseInteger('"forever" or a number of tries', 0, 1_000_000)(text);
@@ -49,15 +56,31 @@ export function parseRetry(text: string): number | "forever" {
 /** `dhcp`, `none`, or networks separated by commas: the addresses of the interface with their prefixes. */
 export function parseAddress(text: string): NicAddress {
   if (text === "dhcp" || text === "none") return { kind: text };
-  const nets: Net[] = [];
-  for (const part of text.split(",")) {
+  const expected = '"dhcp", "none", or addresses such as 192.168.30.20/24,fd00::20/64';
+  return { kind: "static", nets: parseNets(text, expected) };
+}
+
+/** Networks separated by commas. */
+export function parseRoutes(text: string): readonly Net[] {
+  return parseNets(text, "networks such as 10.0.0.0/8,fd00::/8");
+}
+
+function parseNets(text: string, expected: string): readonly Net[] {
+  return text.split(",").map((part) => {
     const net = part.includes("/") ? tryParseNet(part) : undefined;
-    if (net === undefined) {
-      throw new Error('expected "dhcp", "none", or addresses such as 192.168.30.20/24,fd00::20/64');
-    }
-    nets.push(net);
-  }
-  return { kind: "static", nets };
+    if (net === undefined) throw new Error(`expected ${expected}`);
+    return net;
+  });
+}
+
+/** As `tryParseProxy`, but a password would be seen by everybody who lists the processes (CL-04). */
+export function parseProxy(text: string): NonNullable<ProxySetting> {
+  const found = tryParseProxy(text);
+  if (found === undefined) throw new Error(`expected ${PROXY_EXPECTS.replace("[:PASSWORD]", "")}`);
+  if (found.kind === "direct" || found.password === undefined) return found;
+  throw new Error(
+    "a password on the command line can be read by others: use --proxy-password-file",
+  );
 }
 
 export function parseMac(text: string): MacAddress {

@@ -40,11 +40,62 @@ export interface AccountConfig {
   readonly verify: VerifySetting;
   /** Name of a NIC of the file; undefined: the only one, else `vpn0` is made. */
   readonly nic: string | undefined;
-  readonly mode: "client" | "bridge";
+  readonly mode: "client" | "bridge" | "monitor";
+  readonly wishes: SessionWishes;
+  readonly proxy: ProxySetting;
   readonly retry: number | "forever";
   readonly retryIntervalMs: number;
   readonly family: "any" | "ipv4" | "ipv6";
+  /** `vpn client up` and `vpn client service` connect it without being told its name. */
+  readonly autostart: boolean;
+  /** Take the default route that DHCP offers. */
+  readonly defaultRoute: boolean;
+  /** Take the DNS servers that DHCP offers. */
+  readonly dns: boolean;
+  /** Networks that go through the tunnel; never together with `defaultRoute`. */
+  readonly routes: readonly Net[];
+  /** Nothing but the tunnel leaves this machine while the account is up. */
+  readonly killSwitch: boolean;
 }
+
+/** What a login asks of its session (protocol.md 7); the server has the last word. */
+export interface SessionWishes {
+  /** TCP connections, 1 to 32. */
+  readonly connections: number;
+  /** Between the openings of two additional connections. */
+  readonly intervalMs: number;
+  /** After this time each connection is replaced by a new one; 0: never. */
+  readonly lifetimeMs: number;
+  readonly halfDuplex: boolean;
+  readonly compress: boolean;
+  readonly encrypt: boolean;
+  readonly qos: boolean;
+  readonly udp: boolean;
+}
+
+/** The defaults of the reference (hub.md 15.3). */
+export const DEFAULT_WISHES = Object.freeze<SessionWishes>({
+  connections: 1,
+  intervalMs: 1_000,
+  lifetimeMs: 0,
+  halfDuplex: false,
+  compress: false,
+  encrypt: true,
+  qos: true,
+  udp: true,
+});
+
+/** The way to the server. Undefined: as the environment says (`https_proxy` and its like). */
+export type ProxySetting =
+  | {
+      readonly kind: "http" | "socks4" | "socks5";
+      readonly host: string;
+      readonly port: number;
+      readonly user: string | undefined;
+      readonly password: string | undefined;
+    }
+  | { readonly kind: "direct" }
+  | undefined;
 
 /**
  * `secret` undefined: asked for on a terminal. `plain`: the password itself is sent inside TLS instead of
@@ -53,10 +104,18 @@ export interface AccountConfig {
 export type AccountCredential =
   | {
       readonly kind: "password";
-      readonly secret: ResolvedSecret | undefined;
+      readonly secret: AccountSecret | undefined;
       readonly plain: boolean;
     }
+  /** What the files hold is read, and checked, when the account connects. */
+  | { readonly kind: "certificate"; readonly cert: PemSource; readonly key: PemSource }
   | { readonly kind: "anonymous" };
+
+/** A verifier of argon2id proves nothing to a server. */
+export type AccountSecret = Extract<ResolvedSecret, { kind: "plain" | "sha0" }>;
+
+/** The absolute path of a PEM file, or PEM text that this program keeps itself. */
+export type PemSource = { readonly path: string } | { readonly pem: string };
 
 /** How the server's certificate is judged. `auto`: valid by the system's CAs, else pinned at first use. */
 export type VerifySetting =

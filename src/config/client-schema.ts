@@ -1,25 +1,32 @@
 import { tryParseNet } from "../base/ip.ts";
 import { isGroupMac, type MacAddress, tryParseMac } from "../base/mac.ts";
-import { MAX_NAME_CHARS } from "../base/limits.ts";
+import { MAX_CONNECTIONS_PER_SESSION, MAX_NAME_CHARS } from "../base/limits.ts";
 import {
   type AccountConfig,
   type AccountCredential,
+  type AccountSecret,
   type ClientConfig,
   DEFAULT_NIC,
+  DEFAULT_WISHES,
   type NicAddress,
   type NicConfig,
+  type ProxySetting,
+  type SessionWishes,
   type VerifySetting,
 } from "./client-config.ts";
 import { ACCOUNT_NAMES, NIC_NAMES } from "./name-rules.ts";
+import { PROXY_EXPECTS, tryParseProxy } from "./proxy-url.ts";
 import { tryParseRemote } from "./remote.ts";
 import {
   bool,
   choice,
   duration,
+  durationOrNever,
   existingFile,
   integer,
   net,
   path,
+  privateKeyFile,
   text,
   textOf,
 } from "./scalar-shapes.ts";
@@ -30,13 +37,16 @@ import {
   named,
   oneOf,
   optional,
+  type Place,
   refine,
   required,
   section,
   setting,
   type Shape,
   table,
+  type TableValue,
 } from "./shape.ts";
+import type { TomlNode } from "./toml-tree.ts";
 
 /** IFNAMSIZ of Linux less the NUL; the kernel refuses slashes, spaces and the names of folders. */
 const DEVICE_NAME = /^[^\s/:]{1,15}$/;
@@ -107,41 +117,149 @@ const verify: Shape<VerifySetting> = {
   },
 };
 
-const account: Shape<Omit<AccountConfig, "name">> = refine(
-  table({
-    to: required(textOf('"HOST[:PORT]/HUB", an IPv6 address in brackets', tryParseRemote)),
-    user: required(
-      textOf("a user name", (name) =>
-        name !== "" && name.length <= MAX_NAME_CHARS ? name : undefined,
-      ),
-    ),
-    password: optional(secret),
-    anonymous: setting(bool, false),
-    plain: setting(bool, false),
-    verify: setting(verify, { kind: "auto" }),
-    nic: optional(text(MAX_NAME_CHARS)),
-    mode: setting(choice("client", "bridge"), "client"),
-    retry: setting(retries(), "forever"),
-    retry_interval: setting(duration("100ms", "1h"), 15_000),
-    family: setting(choice("any", "ipv4", "ipv6"), "any"),
-  }),
-  ({ to, password, anonymous, plain, retry_interval: retryIntervalMs, ...rest }, node, place) => {
-    if (anonymous && (password !== undefined || plain)) {
-      return place.fail(node, 'an anonymous account has no "password" and no "plain"', "anonymous");
+/** A password in the text is a secret of the file; none of its faults shows it. */
+const proxy: Shape<NonNullable<ProxySetting>> = {
+  expects: PROXY_EXPECTS,
+  read(node, place) {
+    const found = node.kind === "string" ? tryParseProxy(node.value) : undefined;
+    if (found === undefined) return place.fail(node, `expected ${PROXY_EXPECTS}`);
+    if (found.kind !== "direct" && found.password !== undefined) {
+      place.context.holdsSecret(node.at);
+      place.warn(node, 'the password stands in the file itself, better "proxy_password"');
     }
-    if (plain && password?.kind === "sha0") {
-      return place.fail(
+    return found;
+  },
+};
+
+const accountSecret: Shape<AccountSecret> = refine(secret, (found, node, place) =>
+  found.kind === "plain" || found.kind === "sha0"
+    ? found
+    : place.fail(
         node,
-        'with "plain" the password itself is sent: a hash is no use',
-        "plain",
-      );
+        "hash:argon2id: is for servers: an account proves its password by hash:sha0:",
+      ),
+);
+
+const accountKeys = {
+  to: required(textOf('"HOST[:PORT]/HUB", an IPv6 address in brackets', tryParseRemote)),
+  user: required(
+    textOf("a user name", (name) =>
+      name !== "" && name.length <= MAX_NAME_CHARS ? name : undefined,
+    ),
+  ),
+  password: optional(accountSecret),
+  anonymous: setting(bool, false),
+  plain: setting(bool, false),
+  cert: optional(existingFile),
+  key: optional(privateKeyFile),
+  verify: setting(verify, { kind: "auto" }),
+  nic: optional(text(MAX_NAME_CHARS)),
+  mode: setting(choice("client", "bridge", "monitor"), "client"),
+  connections: setting(integer(1, MAX_CONNECTIONS_PER_SESSION), DEFAULT_WISHES.connections),
+  interval: setting(duration("1s", "1h"), DEFAULT_WISHES.intervalMs),
+  lifetime: setting(durationOrNever("1s", "365d"), DEFAULT_WISHES.lifetimeMs),
+  half_duplex: setting(bool, DEFAULT_WISHES.halfDuplex),
+  compress: setting(bool, DEFAULT_WISHES.compress),
+  encrypt: setting(bool, DEFAULT_WISHES.encrypt),
+  qos: setting(bool, DEFAULT_WISHES.qos),
+  udp: setting(bool, DEFAULT_WISHES.udp),
+  proxy: optional(proxy),
+  proxy_password: optional(accountSecret),
+  retry: setting(retries(), "forever"),
+  retry_interval: setting(duration("100ms", "1h"), 15_000),
+  family: setting(choice("any", "ipv4", "ipv6"), "any"),
+  autostart: setting(bool, false),
+  default_route: setting(bool, false),
+  dns: setting(bool, false),
+  routes: setting(list(net), []),
+  kill_switch: setting(bool, false),
+};
+type AccountTable = TableValue<typeof accountKeys>;
+
+const account: Shape<Omit<AccountConfig, "name">> = refine(
+  table(accountKeys),
+  (value, node, place) => {
+    const { to, mode, verify: verifies, nic: wantedNic, retry, family, autostart } = value;
+    const credential = credentialOf(value, node, place);
+    const way = proxyOf(value, node, place);
+    if (value.default_route && value.routes.length > 0) {
+      return place.fail(node, '"routes" and "default_route" exclude each other', "routes");
     }
-    const credential: AccountCredential = anonymous
-      ? { kind: "anonymous" }
-      : { kind: "password", secret: password, plain };
-    return { ...to, ...rest, retryIntervalMs, credential };
+    if (credential === undefined || way === undefined) return undefined;
+    return {
+      ...to,
+      user: value.user,
+      credential,
+      verify: verifies,
+      nic: wantedNic,
+      mode,
+      wishes: wishesOf(value),
+      proxy: way.proxy,
+      retry,
+      retryIntervalMs: value.retry_interval,
+      family,
+      autostart,
+      defaultRoute: value.default_route,
+      dns: value.dns,
+      routes: value.routes,
+      killSwitch: value.kill_switch,
+    };
   },
 );
+
+function credentialOf(
+  { password, anonymous, plain, cert, key }: AccountTable,
+  node: TomlNode,
+  place: Place,
+): AccountCredential | undefined {
+  if (anonymous && (password !== undefined || plain || cert !== undefined || key !== undefined)) {
+    const others = '"password", no "plain" and no "cert"';
+    return place.fail(node, `an anonymous account has no ${others}`, "anonymous");
+  }
+  if (anonymous) return { kind: "anonymous" };
+  if (cert !== undefined || key !== undefined) {
+    if (password !== undefined || plain) {
+      return place.fail(node, 'an account has either "cert" and "key", or a password', "cert");
+    }
+    if (cert === undefined) return place.fail(node, 'the key "cert" is missing beside "key"');
+    if (key === undefined) return place.fail(node, 'the key "key" is missing beside "cert"');
+    return { kind: "certificate", cert: { path: cert }, key: { path: key } };
+  }
+  if (plain && password?.kind === "sha0") {
+    return place.fail(node, 'with "plain" the password itself is sent: a hash is no use', "plain");
+  }
+  return { kind: "password", secret: password, plain };
+}
+
+function wishesOf(value: AccountTable): SessionWishes {
+  const { connections, compress, encrypt, qos, udp } = value;
+  return {
+    connections,
+    intervalMs: value.interval,
+    lifetimeMs: value.lifetime,
+    halfDuplex: value.half_duplex,
+    compress,
+    encrypt,
+    qos,
+    udp,
+  };
+}
+
+function proxyOf(
+  { proxy: way, proxy_password: password }: AccountTable,
+  node: TomlNode,
+  place: Place,
+): { readonly proxy: ProxySetting } | undefined {
+  if (password === undefined) return { proxy: way };
+  const complain = (why: string) => place.fail(node, why, "proxy_password");
+  if (way === undefined || way.kind === "direct" || way.user === undefined) {
+    return complain('it needs a "proxy" with a user, as in "http://USER@HOST:PORT"');
+  }
+  if (way.kind === "socks4") return complain("SOCKS4 knows no passwords");
+  if (way.password !== undefined) return complain('"proxy" holds a password already');
+  if (password.kind !== "plain") return complain("a proxy takes the password itself, not its hash");
+  return { proxy: { ...way, password: new TextDecoder().decode(password.bytes) } };
+}
 
 /** All keys of client.toml (config-proposal.md 7.6) whose subject exists. */
 export const clientSchema: Shape<ClientConfig> = refine(

@@ -25,6 +25,18 @@ export function integer(min: number, max: number, noun = "a whole number"): Shap
 
 export const port = integer(1, 65_535, "a port");
 
+/** `"40000-44999"`, both included. */
+export const portRange: Shape<{ readonly first: number; readonly last: number }> = {
+  expects: 'ports "FIRST-LAST" from 1 to 65535',
+  read(node, place) {
+    const written = node.kind === "string" ? /^(\d{1,5})-(\d{1,5})$/.exec(node.value) : null;
+    const [first, last] = [Number(written?.[1]), Number(written?.[2])];
+    return first >= 1 && first <= last && last <= 65_535
+      ? { first, last }
+      : place.fail(node, mismatch(portRange.expects, node));
+  },
+};
+
 /** A string that `parse` accepts: it gives undefined for all others. */
 export function textOf<T>(expects: string, parse: (text: string) => T | undefined): Shape<T> {
   return {
@@ -56,6 +68,18 @@ export function duration(min: string, max: string): Shape<number> {
     const value = tryParseDuration(found);
     return value !== undefined && value >= least && value <= most ? value : undefined;
   });
+}
+
+/** Likewise, or `"0"` for never. */
+export function durationOrNever(min: string, max: string): Shape<number> {
+  const some = duration(min, max);
+  return {
+    expects: `"0", or ${some.expects}`,
+    read(node, place) {
+      if (node.kind === "string" && node.value === "0") return 0;
+      return some.read(node, place);
+    },
+  };
 }
 
 /** Milliseconds since 1970 of a TOML date or `"YYYY-MM-DD[ hh:mm:ss]"`; local time where no zone is given. */
@@ -127,7 +151,8 @@ export const privateKeyFile: Shape<string> = {
   },
 };
 
-const MAX_PEM_BYTES = 1 << 20;
+/** Largest file of certificates or of a key. */
+export const MAX_PEM_BYTES = 1 << 20;
 
 function readExisting(node: TomlNode, place: Place): { path: string; mode: number } | undefined {
   const found = path.read(node, place);

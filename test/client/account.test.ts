@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { ExitError } from "../../src/base/errors.ts";
+import { tryParseNet } from "../../src/base/ip.ts";
 import { resolveAccount, type AccountFlags } from "../../src/client/account.ts";
 import {
   DEFAULT_NIC,
+  DEFAULT_WISHES,
   type AccountConfig,
   type ClientConfig,
   type NicConfig,
@@ -21,7 +23,15 @@ const HQ: AccountConfig = {
   retry: 3,
   retryIntervalMs: 5_000,
   family: "ipv6",
+  wishes: { ...DEFAULT_WISHES, connections: 4, compress: true },
+  proxy: { kind: "direct" },
+  autostart: true,
+  defaultRoute: true,
+  dns: true,
+  routes: [],
+  killSwitch: false,
 };
+const NETS = [tryParseNet("10.0.0.0/8")!];
 const NIC: NicConfig = { ...DEFAULT_NIC, name: "tun", device: "vpn_tun", mtu: 1400 };
 
 const config = (accounts: AccountConfig[], nics: NicConfig[] = [NIC]): ClientConfig => ({
@@ -70,6 +80,37 @@ describe("resolveAccount()", () => {
       retry: 0,
     });
     expect(nic).toEqual({ ...NIC, mtu: 1300, address: { kind: "none" } });
+  });
+
+  test("lets flags change single wishes", () => {
+    const { account } = resolveAccount(config([HQ]), "HQ", {
+      wishes: { compress: false, lifetimeMs: 60_000, udp: undefined },
+      proxy: { kind: "http", host: "p", port: 3128, user: undefined, password: undefined },
+      dns: false,
+      killSwitch: true,
+    });
+    expect(account.wishes).toEqual({
+      ...DEFAULT_WISHES,
+      connections: 4,
+      compress: false,
+      lifetimeMs: 60_000,
+    });
+    expect(account.proxy).toMatchObject({ kind: "http", port: 3128 });
+    expect(account).toMatchObject({ dns: false, killSwitch: true, autostart: true });
+  });
+
+  test("lets --routes and --default-route take each other's place", () => {
+    const split = { ...HQ, defaultRoute: false, routes: NETS };
+    const routing = (base: AccountConfig, flags: AccountFlags) => {
+      const { account } = resolveAccount(config([base]), "HQ", flags);
+      return [account.defaultRoute, account.routes.length];
+    };
+    expect(routing(HQ, { routes: NETS })).toEqual([false, 1]);
+    expect(routing(split, { defaultRoute: true })).toEqual([true, 0]);
+    expect(routing(split, { defaultRoute: false })).toEqual([false, 1]);
+    expect(refusal(config([HQ]), "HQ", { routes: NETS, defaultRoute: true })).toBe(
+      "64 --routes and --default-route exclude each other",
+    );
   });
 
   test("makes an account of flags alone, named for its device", () => {

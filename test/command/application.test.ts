@@ -86,7 +86,7 @@ describe("runApplication()", () => {
     [["status", "a"], 'vpn: Unexpected argument "a"\n'],
     [
       ["client", "connect", "--mode", "both"],
-      'vpn: Cannot use --mode "both": expected "client" or "bridge"\n',
+      'vpn: Cannot use --mode "both": expected "client" or "bridge" or "monitor"\n',
     ],
   ])("CL-02 %j ends with 64 and one line", async (args, line) => {
     // Where --json is among the arguments the line is an object.

@@ -29,6 +29,22 @@ test("an account has the defaults of the reference", () => {
     retry: "forever",
     retryIntervalMs: 15_000,
     family: "any",
+    wishes: {
+      connections: 1,
+      intervalMs: 1000,
+      lifetimeMs: 0,
+      halfDuplex: false,
+      compress: false,
+      encrypt: true,
+      qos: true,
+      udp: true,
+    },
+    proxy: undefined,
+    autostart: false,
+    defaultRoute: false,
+    dns: false,
+    routes: [],
+    killSwitch: false,
   });
 });
 
@@ -124,11 +140,11 @@ describe("credentials", () => {
   test.each([
     [
       "password = 'env:P'\nanonymous = true",
-      'account.hq.anonymous: an anonymous account has no "password" and no "plain"',
+      'account.hq.anonymous: an anonymous account has no "password", no "plain" and no "cert"',
     ],
     [
       "plain = true\nanonymous = true",
-      'account.hq.anonymous: an anonymous account has no "password" and no "plain"',
+      'account.hq.anonymous: an anonymous account has no "password", no "plain" and no "cert"',
     ],
     [
       "plain = true\npassword = 'hash:sha0:AoeBVnzRY237Frs1h7No0B+7Dmo='",
@@ -136,6 +152,91 @@ describe("credentials", () => {
     ],
   ])("%j is refused", (lines, fault) => {
     expect(faultOf(`${ACCOUNT}${lines}\n`, { env })).toEqual([fault]);
+  });
+});
+
+describe("a certificate", () => {
+  const files = { "/etc/vpn/a.pem": "cert", "/etc/vpn/a.key": "key" };
+
+  test("is a pair of files", () => {
+    expect(account("cert = 'a.pem'\nkey = 'a.key'", { files }).credential).toEqual({
+      kind: "certificate",
+      cert: { path: "/etc/vpn/a.pem" },
+      key: { path: "/etc/vpn/a.key" },
+    });
+  });
+
+  test.each([
+    ["cert = 'a.pem'", 'account.hq: the key "key" is missing beside "cert"'],
+    ["key = 'a.key'", 'account.hq: the key "cert" is missing beside "key"'],
+    [
+      "cert = 'a.pem'\nkey = 'a.key'\nplain = true",
+      'account.hq.cert: an account has either "cert" and "key", or a password',
+    ],
+    ["cert = 'b.pem'\nkey = 'a.key'", "account.hq.cert: b.pem does not exist"],
+  ])("%j is refused", (lines, fault) => {
+    expect(faultOf(`${ACCOUNT}${lines}\n`, { files })).toEqual([fault]);
+  });
+
+  test("CF-11 a key that everybody can read is refused", () => {
+    const modes = { "/etc/vpn/a.key": 0o644 };
+    const lines = "cert = 'a.pem'\nkey = 'a.key'";
+    expect(faultOf(`${ACCOUNT}${lines}\n`, { files, modes })[0]).toContain("chmod 600");
+  });
+});
+
+describe("proxy", () => {
+  const server = { host: "proxy.example", port: 3128 };
+  test.each([
+    ["http://proxy.example:3128", { kind: "http", ...server, user: undefined }],
+    ["http://proxy.example:3128/", { kind: "http", ...server }],
+    ["socks4://bob@[2001:db8::1]:1080", { kind: "socks4", host: "2001:db8::1", user: "bob" }],
+    ["socks5://a%40b@proxy.example:3128", { kind: "socks5", user: "a@b" }],
+  ])("%s", (url, expected) => {
+    expect(account(`proxy = "${url}"`).proxy).toMatchObject(expected as object);
+  });
+
+  test("takes its password from another key", () => {
+    const lines = "proxy = 'http://u@p:1'\nproxy_password = 'env:P'";
+    expect(account(lines, { env: { P: "p w" } }).proxy).toMatchObject({ password: "p w" });
+  });
+
+  test("with a password in the file is taken with a warning", () => {
+    const { config, warnings } = readClient(`${ACCOUNT}proxy = "http://u:p%3A@p:1"\n`);
+    expect(config.accounts[0]?.proxy).toMatchObject({ user: "u", password: "p:" });
+    expect(warnings).toEqual([
+      'config.toml:4:9: account.hq.proxy: the password stands in the file itself, better "proxy_password"',
+    ]);
+  });
+
+  test.each([
+    "https://p:1",
+    "http://p",
+    "http://p:0",
+    "http://p:65536",
+    "http://u:p@",
+    "http://%zz@p:1",
+    "socks4://u:secret@p:1",
+    "socks5://:secret@p:1",
+    "http://p:1/path",
+    "p:1",
+    "",
+  ])("%j is refused, and not shown", (url) => {
+    const faults = faultOf(`${ACCOUNT}proxy = "${url}"\n`);
+    expect(faults).toEqual([
+      expect.stringMatching(/^account\.hq\.proxy: expected "direct", or "http/),
+    ]);
+    expect(faults.join("")).not.toContain("secret");
+  });
+
+  test.each([
+    ["", /needs a "proxy" with a user/],
+    ["proxy = 'http://p:1'\n", /needs a "proxy" with a user/],
+    ["proxy = 'socks4://u@p:1'\n", /SOCKS4 knows no passwords/],
+    ["proxy = 'http://u:x@p:1'\n", /holds a password already/],
+  ])("%j does not go with a password of its own", (lines, fault) => {
+    const text = `${ACCOUNT}${lines}proxy_password = "env:P"\n`;
+    expect(faultOf(text, { env: { P: "pw" } })[0]).toMatch(fault);
   });
 });
 
@@ -219,6 +320,22 @@ test.each([
   ["retry = 'forever'", { retry: "forever" }],
   ["retry_interval = '100ms'", { retryIntervalMs: 100 }],
   ["mode = 'bridge'", { mode: "bridge" }],
+  ["mode = 'monitor'", { mode: "monitor" }],
+  ["connections = 32", { wishes: { connections: 32 } }],
+  ["interval = '2s'", { wishes: { intervalMs: 2000 } }],
+  ["lifetime = '1h'", { wishes: { lifetimeMs: 3_600_000 } }],
+  ["lifetime = '0'", { wishes: { lifetimeMs: 0 } }],
+  ["half_duplex = true", { wishes: { halfDuplex: true } }],
+  [
+    "encrypt = false\nqos = false\nudp = false",
+    { wishes: { encrypt: false, qos: false, udp: false } },
+  ],
+  ["proxy = 'direct'", { proxy: { kind: "direct" } }],
+  [
+    "autostart = true\ndns = true\nkill_switch = true",
+    { autostart: true, dns: true, killSwitch: true },
+  ],
+  ["routes = ['10.0.0.0/8', 'fd00::/8']", { routes: [{ prefix: 8 }, { family: 6 }] }],
   ["family = 'ipv6'", { family: "ipv6" }],
 ])("%s is taken", (line, expected) => {
   expect(account(line)).toMatchObject(expected as object);
@@ -230,11 +347,24 @@ test.each([
     "retry = true",
     'account.hq.retry: expected a whole number from 0 to 1000000, or "forever", found true',
   ],
-  ["mode = 'monitor'", 'account.hq.mode: expected "client" or "bridge", found "monitor"'],
-  ["connections = 8", "account.hq.connections: unknown key"],
+  ["mode = 'x'", 'account.hq.mode: expected "client" or "bridge" or "monitor", found "x"'],
+  ["connections = 33", "account.hq.connections: expected a whole number from 1 to 32, found 33"],
+  ["connections = 0", "account.hq.connections: expected a whole number from 1 to 32, found 0"],
+  [
+    "lifetime = '0s'",
+    'account.hq.lifetime: expected a duration from "1s" to "365d" (units ms, s, m, h, d), found "0s"',
+  ],
+  [
+    "default_route = true\nroutes = ['10.0.0.0/8']",
+    'account.hq.routes: "routes" and "default_route" exclude each other',
+  ],
+  ["routes = ['10.0.0.0/33']", /^account\.hq\.routes\[0\]: expected a network/],
   ["pasword = 'x'", 'account.hq.pasword: unknown key (did you mean "password"?)'],
 ])("CF-05 CF-06 %s is refused", (line, fault) => {
-  expect(faultOf(`${ACCOUNT}${line}\n`)).toEqual([fault]);
+  const faults = faultOf(`${ACCOUNT}${line}\n`);
+  expect(faults).toHaveLength(1);
+  if (typeof fault === "string") expect(faults).toEqual([fault]);
+  else expect(faults[0]).toMatch(fault);
 });
 
 test("an account without a server or a user names what is missing", () => {

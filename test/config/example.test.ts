@@ -20,6 +20,9 @@ const FILES = {
   "/etc/vpn/privkey.pem": "key",
   "/etc/vpn/alice.pw": "pw",
   "/home/alice/.config/vpn/home.pw": "pw",
+  "/home/alice/.config/vpn/proxy.pw": "pw",
+  "/home/alice/.config/vpn/laptop.pem": "cert",
+  "/home/alice/.config/vpn/laptop.key": "key",
 };
 
 /** The paths of all values in a file; where the schema has NAME, so does the path. */
