@@ -79,6 +79,26 @@ export const MAX_PASSWORD_BYTES = 1024;
 /** Certificate and signature of a login: what stock servers take, and an RSA key of 4096 bits. */
 export const MAX_CERTIFICATE_BYTES = 100_000;
 export const MAX_SIGNATURE_OF_LOGIN_BYTES = 512;
+/** A revocation list of a large company has some ten thousand entries of 40 bytes. */
+export const MAX_CRL_BYTES = 4 << 20;
+/** Password hashes at once, each on a thread and with 64 MiB, and logins that wait for one. */
+export const MAX_PASSWORD_HASHES = { atOnce: 2, waiting: 64 } as const;
+/** Secret of one-time codes: RFC 4226 4 R6 asks for 128 bits at least; 64 bytes are a block of its hash. */
+export const TOTP_SECRET_BYTES = { min: 16, max: 64 } as const;
+/** RADIUS and NT: one try, all tries of a login, servers that are tried, logins that wait in all. */
+export const OUTSIDE_RETRY_MS = 5_000;
+export const OUTSIDE_TIMEOUT_MS = 15_000;
+export const MAX_OUTSIDE_SERVERS = 16;
+export const MAX_OUTSIDE_WAITING = 64;
+export const ACCOUNTING_INTERVAL_MS = 300_000;
+/** Rules of a hub about the addresses that sessions come from: each login walks them. */
+export const MAX_SOURCE_RULES = 4096;
+/** Failed logins of one user from all sources: so many in the window, then one is looked at in each interval. */
+export const LOCKOUT_USER_FAILURES = 20;
+export const LOCKOUT_USER_WINDOW_MS = 600_000;
+export const LOCKOUT_USER_INTERVAL_MS = 5_000;
+/** A source where the user logged in lately is neither counted nor held. */
+export const LOCKOUT_KNOWN_SOURCE_MS = 86_400_000;
 /** Failed logins of one source (/32, /64), in milliseconds and sources kept. */
 export const LOCKOUT_PENALTY_MS = 5_000;
 export const LOCKOUT_ENFORCE_MS = 15_000;
@@ -103,3 +123,10 @@ export const MAX_FORWARD_BYTES = 49_152;
 export const MAX_FORWARD_DEPTH = 8;
 /** Lines of one kind that a hub logs in a minute (robustness.md 1.5). */
 export const MAX_LOG_REPEATS_PER_MINUTE = 10;
+
+/** Routes of one account through its tunnel: those it names, less the servers' addresses cut out of them. */
+export const MAX_TUNNEL_ROUTES = 1024;
+/** Addresses of a server that are remembered and kept off the tunnel; the oldest go first. */
+export const MAX_SERVER_ADDRESSES = 32;
+/** A record of what must be undone: a resolv.conf of some KiB and a few dozen rules. */
+export const MAX_UNDO_BYTES = 1 << 20;

@@ -1,6 +1,7 @@
-import { accessSync, constants, rmSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { EXIT, ExitError } from "../base/errors.ts";
+import { tryFindProgram } from "./system-program.ts";
 
 interface SystemProgram {
   readonly name: string;
@@ -26,8 +27,6 @@ const PROGRAMS: readonly SystemProgram[] = [
   { name: "dhcpcd", start: (device) => ["-4", "-B", "-q", device], files: [] },
 ];
 
-/** Where such programs are, also for users whose PATH leaves it out. */
-const SYSTEM_FOLDERS = ["/usr/sbin", "/sbin"];
 /** Giving a lease back is one packet. */
 const RELEASE_MS = 2_000;
 
@@ -74,23 +73,12 @@ const QUIET = { stdin: "ignore", stdout: "ignore", stderr: "ignore" } as const;
 
 function findProgram(path: string): { program: SystemProgram; file: string } {
   for (const program of PROGRAMS) {
-    for (const folder of [...path.split(delimiter), ...SYSTEM_FOLDERS]) {
-      const file = join(folder || ".", program.name);
-      if (isExecutable(file)) return { program, file };
-    }
+    const file = tryFindProgram(program.name, path);
+    if (file !== undefined) return { program, file };
   }
   const names = PROGRAMS.map((program) => program.name).join(", ");
   throw new ExitError(
     EXIT.unavailable,
     `No DHCP client of the system is installed (${names}): use --dhcp-client own`,
   );
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

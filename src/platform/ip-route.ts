@@ -1,7 +1,8 @@
-// Routes of the main table.
+// Routes of the main table, or of another where one is named.
 import { formatAddress, formatNet, type IpAddress, type Net } from "../base/ip.ts";
 import { AF_INET, AF_INET6 } from "./ip-address.ts";
 import { NetlinkMessage } from "./netlink-message.ts";
+import { MAIN_TABLE } from "./ip-rule.ts";
 import { netlinkOrder } from "./netlink.ts";
 
 /* <linux/rtnetlink.h> */
@@ -12,7 +13,10 @@ const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
-const RT_TABLE_MAIN = 254;
+const RTA_TABLE = 15;
+/** Tables above 255 do not fit the header. */
+const RT_TABLE_UNSPEC = 0;
+const RTNH_F_ONLINK = 4;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
@@ -29,6 +33,10 @@ export interface Route {
   readonly device?: number;
   /** The lower one wins. The kernel's own choice if not given. */
   readonly metric?: number;
+  /** The main table if not given. */
+  readonly table?: number;
+  /** The gateway is a neighbour on the device, whatever the addresses say. */
+  readonly onlink?: boolean;
 }
 
 /** @throws SystemError, EEXIST for a route that is there, ENETUNREACH if the gateway is not reachable */
@@ -53,15 +61,16 @@ function routeInfo(route: Route, protocol: number, scope: number, type: number):
   const info = new Uint8Array(ROUTE_BYTES);
   info[0] = route.to.family === 4 ? AF_INET : AF_INET6;
   info[1] = route.to.prefix;
-  info[4] = RT_TABLE_MAIN;
+  info[4] = RT_TABLE_UNSPEC;
   info[5] = protocol;
   info[6] = scope;
   info[7] = type;
+  if (route.onlink === true) info[8] = RTNH_F_ONLINK;
   return info;
 }
 
 function message(type: number, info: Uint8Array, route: Route): NetlinkMessage {
-  const built = new NetlinkMessage(type, info);
+  const built = new NetlinkMessage(type, info).number(RTA_TABLE, route.table ?? MAIN_TABLE);
   if (route.to.prefix > 0) built.bytes(RTA_DST, route.to.bytes);
   if (route.via !== undefined) built.bytes(RTA_GATEWAY, route.via.bytes);
   if (route.device !== undefined) built.number(RTA_OIF, route.device);
