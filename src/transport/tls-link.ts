@@ -31,8 +31,11 @@ export interface Link {
   handler: LinkHandler;
   /** Takes bytes at once and answers how many; the rest waits with the caller for `drain`. */
   write(bytes: Uint8Array): number;
-  /** close_notify, FIN, and an end by force if the peer does not answer (protocol.md 2.3). */
-  closeInOrder(): void;
+  /**
+   * close_notify, FIN, and an end by force if the peer does not answer (protocol.md 2.3). With `readsOn` what the
+   * peer still sends is handed over until it closes its side.
+   */
+  closeInOrder(options?: { readsOn: boolean }): void;
   /** Ends at once with a RST: before login, or for all connections of a dead session. */
   abort(reason: string): void;
 }
@@ -58,6 +61,7 @@ export class TlsLink implements Link {
   #socket: Socket<TlsLink> | undefined;
   #secured = false;
   #closing: Timer | undefined;
+  #readsOn = false;
   #endReason: string | undefined;
   readonly #clock: Clock;
   readonly #opening: LinkOpening;
@@ -78,11 +82,12 @@ export class TlsLink implements Link {
     return taken < 0 ? 0 : taken;
   }
 
-  closeInOrder(): void {
+  closeInOrder(options?: { readsOn: boolean }): void {
     const socket = this.#socket;
     if (socket === undefined || this.#closing !== undefined) return;
     if (!this.#secured) return this.abort("closed");
     this.#endReason ??= "closed";
+    this.#readsOn = options?.readsOn ?? false;
     // Without the deadline a peer that never closes its side keeps the descriptor for good.
     this.#closing = this.#clock.after(CLOSE_MS, () => socket.terminate());
     socket.shutdown();
@@ -131,7 +136,7 @@ export class TlsLink implements Link {
   }
 
   received(chunk: Buffer): void {
-    if (this.#closing === undefined && this.#endReason === undefined) {
+    if (this.#readsOn || this.#endReason === undefined) {
       // No Buffer leaves this folder: its slice() is no copy.
       this.handler.data(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length));
     }
