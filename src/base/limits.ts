@@ -130,3 +130,5 @@ export const MAX_TUNNEL_ROUTES = 1024;
 export const MAX_SERVER_ADDRESSES = 32;
 /** A record of what must be undone: a resolv.conf of some KiB and a few dozen rules. */
 export const MAX_UNDO_BYTES = 1 << 20;
+/** Addresses of one host that a dial tries: more than any service publishes, fewer than a hostile zone can. */
+export const MAX_DIAL_ADDRESSES = 32;

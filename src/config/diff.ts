@@ -41,7 +41,20 @@ export type UserStep =
     }
   | { readonly kind: "user_removed"; readonly hub: string; readonly name: string };
 
-const HUB_FIELDS = ["name", "online", "maxSessions", "announce", "message", "policy"] as const;
+const HUB_FIELDS = [
+  "name",
+  "online",
+  "maxSessions",
+  "announce",
+  "message",
+  "allowPlaintext",
+  "hashedLogin",
+  "source",
+  "trustedCa",
+  "crl",
+  "radius",
+  "policy",
+] as const;
 /** `name`: the same name in another case. */
 export type HubField = (typeof HUB_FIELDS)[number];
 
@@ -53,11 +66,22 @@ const USER_FIELDS = [
   "note",
   "group",
   "credential",
+  "totp",
 ] as const;
 /** `policy` stands for the effective one: it changes with the group's and the hub's, too. */
 export type UserField = (typeof USER_FIELDS)[number] | "policy";
 
-const SERVER_FIELDS = ["name", "maxSessions", "revealHubs", "hashedLogin", "watch"] as const;
+const SERVER_FIELDS = [
+  "name",
+  "maxSessions",
+  "revealHubs",
+  "hashedLogin",
+  "allowPlaintext",
+  "udpAcceleration",
+  "udpPorts",
+  "ntlmAuth",
+  "watch",
+] as const;
 export type ServerField = (typeof SERVER_FIELDS)[number];
 
 /**

@@ -1,13 +1,19 @@
-import { MAX_NAME_CHARS, MAX_SESSIONS } from "../base/limits.ts";
+import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
 import { DEFAULT_POLICY } from "./policy.ts";
-import { bool, integer, moment, text } from "./scalar-shapes.ts";
-import { secret } from "./secret.ts";
-import type { GroupConfig, HubConfig, UserConfig, UserCredential } from "./server-config.ts";
-import { named, optional, refine, setting, type Shape, table } from "./shape.ts";
+import { bool, choice, integer, net, text } from "./scalar-shapes.ts";
+import { radius } from "./radius-shape.ts";
+import type { GroupConfig, HubConfig, SourceRule, UserConfig } from "./server-config.ts";
+import { list, named, optional, refine, required, setting, type Shape, table } from "./shape.ts";
+import { certificates, revocations } from "./trust-shapes.ts";
+import { checkEverybody, MAX_NOTE_CHARS, user } from "./user-schema.ts";
 
-const MAX_NOTE_CHARS = 1024;
+/** A hub as its table alone tells it. */
+export type HubEntry = Omit<HubConfig, "name" | "allowPlaintext" | "hashedLogin"> & {
+  readonly allowPlaintext: boolean | undefined;
+  readonly hashedLogin: boolean | undefined;
+};
 
 const group: Shape<Omit<GroupConfig, "name">> = refine(
   table({
@@ -18,37 +24,41 @@ const group: Shape<Omit<GroupConfig, "name">> = refine(
   ({ full_name, ...rest }) => ({ ...rest, fullName: full_name }),
 );
 
-const user: Shape<Omit<UserConfig, "name">> = refine(
-  table({
-    password: optional(secret),
-    anonymous: setting(bool, false),
-    enable: setting(bool, true),
-    expires: optional(moment),
-    group: optional(text(MAX_NAME_CHARS)),
-    full_name: setting(text(MAX_NAME_CHARS), ""),
-    note: setting(text(MAX_NOTE_CHARS), ""),
-    policy: optional(policy),
-  }),
-  ({ password, anonymous, full_name, ...rest }, node, place) => {
-    if (password !== undefined && anonymous) {
-      return place.fail(node, "a user has a password or is anonymous, not both", "anonymous");
+/** Sorted by priority; by default the position in hundreds, as the tools number them. */
+const source: Shape<readonly SourceRule[]> = refine(
+  list(
+    table({
+      from: required(net),
+      action: required(choice("pass", "drop")),
+      priority: optional(integer(1, 4_294_967_295)),
+    }),
+  ),
+  (rules, node, place) => {
+    if (rules.length > MAX_SOURCE_RULES) {
+      return place.fail(node, `${rules.length} rules, at most ${MAX_SOURCE_RULES} are allowed`);
     }
-    const credential: UserCredential =
-      password !== undefined
-        ? { kind: "password", secret: password }
-        : { kind: anonymous ? "anonymous" : "generated" };
-    return { ...rest, fullName: full_name, credential };
+    const complete = rules.map((rule, at) => ({
+      ...rule,
+      priority: rule.priority ?? (at + 1) * 100,
+    }));
+    return complete.toSorted((a, b) => a.priority - b.priority);
   },
 );
 
 /** `hub.NAME` (config-proposal.md 7.3). */
-export const hub: Shape<Omit<HubConfig, "name">> = refine(
+export const hub: Shape<HubEntry> = refine(
   table({
     online: setting(bool, true),
     max_sessions: setting(integer(0, MAX_SESSIONS), 0),
     announce: setting(bool, false),
     // Delivered at login; the bound is the reference's (hub.md 2.16).
     message: setting(text(20_000), ""),
+    allow_plaintext: optional(bool),
+    hashed_login: optional(bool),
+    source: setting(source, []),
+    trusted_ca: setting(certificates, []),
+    crl: setting(revocations, []),
+    radius: setting(radius, { settings: undefined }),
     policy: setting(policy, DEFAULT_POLICY),
     group: setting(named(group, GROUP_NAMES), []),
     user: setting(named(user, USER_NAMES), []),
@@ -58,6 +68,14 @@ export const hub: Shape<Omit<HubConfig, "name">> = refine(
     const spelling = new Map(groups.map(({ name }) => [name.toLowerCase(), name]));
     let isGood = true;
     const users = value.user.map((entry): UserConfig => {
+      if (!checkEverybody(entry, node, place)) isGood = false;
+      const askRadius =
+        entry.value.credential.kind === "outside" && entry.value.credential.authority === "radius";
+      if (askRadius && (value.radius.settings?.servers.length ?? 0) === 0) {
+        isGood = false;
+        const text = 'this hub has no RADIUS server: "radius.servers" names them';
+        place.fail(node, text, "user", entry.name, "radius");
+      }
       const wanted = entry.value.group;
       const found = wanted === undefined ? undefined : spelling.get(wanted.toLowerCase());
       if (wanted !== undefined && found === undefined) {
@@ -68,7 +86,21 @@ export const hub: Shape<Omit<HubConfig, "name">> = refine(
       return { name: entry.name, ...entry.value, group: found };
     });
     if (!isGood) return undefined;
-    const { online, announce, message, policy: hubPolicy, max_sessions: maxSessions } = value;
-    return { online, announce, message, maxSessions, policy: hubPolicy, groups, users };
+    const { online, announce, message, crl } = value;
+    return {
+      online,
+      announce,
+      message,
+      crl,
+      maxSessions: value.max_sessions,
+      allowPlaintext: value.allow_plaintext,
+      hashedLogin: value.hashed_login,
+      source: value.source,
+      trustedCa: value.trusted_ca,
+      radius: value.radius.settings,
+      policy: value.policy,
+      groups,
+      users,
+    };
   },
 );

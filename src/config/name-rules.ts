@@ -18,13 +18,15 @@ const refuseUserName = refuse(USER_NAME, "letters, digits, spaces and ( ) - _ # 
 /** hub.md 2.1. */
 export const HUB_NAMES = { noun: "hub", max: MAX_HUBS, refuse: refuseHubName } as const;
 
-/** hub.md 9.1; `*` stands for whom a RADIUS or NT server accepts (hub.md 9.4). */
+/** Stands for everybody whom a RADIUS or NT server accepts (hub.md 9.4). */
+export const EVERYBODY = "*";
+
+/** hub.md 9.1. */
 export const USER_NAMES = {
   noun: "user",
   max: MAX_USERS_PER_HUB,
   refuse: (name: string) => {
-    if (name === "*")
-      return 'the user "*" needs RADIUS or NT, which this version does not have yet';
+    if (name === EVERYBODY) return undefined;
     return RESERVED.test(name) ? "this name is reserved" : refuseUserName(name);
   },
 } as const;

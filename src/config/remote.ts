@@ -12,11 +12,14 @@ const DEFAULT_PORT = 443;
 const HOST_NAME = /^[^\s/:[\]@]{1,253}$/;
 
 /** Parses `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`; undefined for all else. */
-export function tryParseServerAddress(text: string): ServerAddress | undefined {
+export function tryParseServerAddress(
+  text: string,
+  defaultPort = DEFAULT_PORT,
+): ServerAddress | undefined {
   const [, bracketed, bare, digits] =
     /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? bare ?? "";
-  const port = digits === undefined ? DEFAULT_PORT : Number(digits);
+  const port = digits === undefined ? defaultPort : Number(digits);
   const isHost =
     bracketed === undefined ? HOST_NAME.test(host) : tryParseAddress(host)?.family === 6;
   return isHost && port >= 1 && port <= 65_535 ? { host, port } : undefined;

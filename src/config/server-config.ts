@@ -1,7 +1,7 @@
 import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
-import type { ResolvedSecret } from "./secret.ts";
+import type { UserSecret } from "./secret.ts";
 
 /** Everything `vpn server` is told by config.toml: complete, checked and frozen. */
 export interface ServerConfig {
@@ -23,7 +23,19 @@ export interface ServerSettings {
   readonly maxSessions: number;
   readonly revealHubs: boolean;
   readonly hashedLogin: boolean;
+  /** Grant `use_encrypt` = 0; hubs may differ. */
+  readonly allowPlaintext: boolean;
+  readonly udpAcceleration: boolean;
+  /** For UDP acceleration, both included. */
+  readonly udpPorts: PortRange;
+  /** Absolute path of the helper for NT domain users. */
+  readonly ntlmAuth: string;
   readonly watch: boolean;
+}
+
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 export interface ListenAddress {
@@ -56,6 +68,9 @@ export interface LockoutSettings {
   readonly penaltyMs: number;
   readonly enforceAtMs: number;
   readonly maxMs: number;
+  /** Of one user from all sources: so many within the window hold him. */
+  readonly userFailures: number;
+  readonly userWindowMs: number;
   readonly exempt: readonly Net[];
 }
 
@@ -78,9 +93,66 @@ export interface HubConfig {
   readonly announce: boolean;
   /** Shown to clients at login, "" for none. */
   readonly message: string;
+  /** The server's where the hub names none. */
+  readonly allowPlaintext: boolean;
+  readonly hashedLogin: boolean;
+  /** In the order in which they are tried. */
+  readonly source: readonly SourceRule[];
+  /** DER; each is trusted by itself. */
+  readonly trustedCa: readonly Uint8Array[];
+  readonly crl: readonly RevocationRule[];
+  /** Undefined where no server is named. */
+  readonly radius: RadiusSettings | undefined;
   readonly policy: Policy;
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
+}
+
+/** By the peer's address: the first that holds it decides, nobody is dropped without one. */
+export interface SourceRule {
+  readonly from: Net;
+  readonly action: "pass" | "drop";
+  readonly priority: number;
+}
+
+/** Certificates that are not good any more: those of a list (RFC 5280 5), or all that have each of these properties. */
+export type RevocationRule =
+  | { readonly kind: "list"; readonly path: string; readonly der: Uint8Array }
+  | { readonly kind: "fields"; readonly fields: RevokedFields };
+
+export const SUBJECT_FIELDS = ["cn", "o", "ou", "c", "st", "l"] as const;
+export type SubjectField = (typeof SUBJECT_FIELDS)[number];
+/** Digests and serial number in lower-case hexadecimal, the serial without leading zeros. */
+export type RevokedFields = {
+  readonly [K in SubjectField | "serial" | "md5" | "sha1"]: string | undefined;
+};
+
+export interface HostPort {
+  /** A name or an address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where the attribute stands that names a user's group. */
+export const GROUP_ATTRIBUTES = ["Filter-Id", "Class", "off"] as const;
+
+/** `hub.NAME.radius` (config-proposal.md 7.3). */
+export interface RadiusSettings {
+  /** In the order in which they are asked; never empty. */
+  readonly servers: readonly HostPort[];
+  readonly secret: Uint8Array;
+  /** After this the next server is asked, and after `timeoutMs` in all nobody any more. */
+  readonly retryMs: number;
+  readonly timeoutMs: number;
+  readonly nasId: string;
+  /** Appended to the name behind "@", "" for none. */
+  readonly realm: string;
+  /** Only names that end so are asked for, and it is cut; "" for all. */
+  readonly suffixFilter: string;
+  readonly groupFrom: (typeof GROUP_ATTRIBUTES)[number];
+  readonly accounting: readonly HostPort[];
+  readonly accountingIntervalMs: number;
+  readonly requireMessageAuthenticator: boolean;
 }
 
 export interface GroupConfig {
@@ -102,13 +174,31 @@ export interface UserConfig {
   readonly group: string | undefined;
   readonly policy: Policy | undefined;
   readonly credential: UserCredential;
+  /** Secret of the one-time codes that this user appends to his password, 16 to 64 bytes. */
+  readonly totp: Uint8Array | undefined;
 }
 
-/** `generated`: the file names no way of login, so a password is made once and kept in state.db. */
+/** The one way in which a user proves who he is (hub.md 9.2). */
 export type UserCredential =
-  | { readonly kind: "password"; readonly secret: ResolvedSecret }
+  | { readonly kind: "password"; readonly secret: UserSecret }
   | { readonly kind: "anonymous" }
-  | { readonly kind: "generated" };
+  /** The file names no way of login, so a password is made once and kept in state.db. */
+  | { readonly kind: "generated" }
+  /** This very certificate, in DER. */
+  | { readonly kind: "certificate"; readonly der: Uint8Array }
+  /** Any that a trusted CA of the hub has signed, with this name and serial number where they are given. */
+  | {
+      readonly kind: "signed-certificate";
+      readonly commonName: string | undefined;
+      /** Lower-case hexadecimal without leading zeros. */
+      readonly serial: string | undefined;
+    }
+  /** Somebody outside knows the password; `alias` is the name there, else the one that was typed. */
+  | {
+      readonly kind: "outside";
+      readonly authority: "radius" | "nt";
+      readonly alias: string | undefined;
+    };
 
 /** Whole records, no merging by item: the user's, else its group's, else the hub's (hub.md 5.1 step 6). */
 export function effectivePolicy(hub: HubConfig, user: UserConfig): Policy {
@@ -123,6 +213,12 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   maxSessions: 0,
   announce: false,
   message: "",
+  allowPlaintext: false,
+  hashedLogin: true,
+  source: [],
+  trustedCa: [],
+  crl: [],
+  radius: undefined,
   policy: DEFAULT_POLICY,
   groups: [],
   users: [],

@@ -3,6 +3,8 @@ import {
   LOCKOUT_ENFORCE_MS,
   LOCKOUT_MAX_MS,
   LOCKOUT_PENALTY_MS,
+  LOCKOUT_USER_FAILURES,
+  LOCKOUT_USER_WINDOW_MS,
   LOGIN_MS,
   MAX_NAME_CHARS,
   MAX_PENDING,
@@ -11,7 +13,7 @@ import {
   TLS_HANDSHAKE_MS,
 } from "../base/limits.ts";
 import { LOG_LEVELS } from "../observe/log.ts";
-import { hub } from "./hub-schema.ts";
+import { hub, type HubEntry } from "./hub-schema.ts";
 import { listen } from "./listen-shape.ts";
 import { HUB_NAMES } from "./name-rules.ts";
 import {
@@ -22,6 +24,7 @@ import {
   integer,
   net,
   path,
+  portRange,
   privateKeyFile,
   text,
 } from "./scalar-shapes.ts";
@@ -32,7 +35,17 @@ import {
   type ServerConfig,
   TLS_VERSIONS,
 } from "./server-config.ts";
-import { list, named, optional, refine, section, setting, type Shape, table } from "./shape.ts";
+import {
+  list,
+  type Named,
+  named,
+  optional,
+  refine,
+  section,
+  setting,
+  type Shape,
+  table,
+} from "./shape.ts";
 
 /** The version of the keys that `schema` may name (CF-20). */
 export const SCHEMA_VERSION = 1;
@@ -79,6 +92,10 @@ const server = table({
   max_sessions: setting(integer(0, MAX_SESSIONS), 0),
   reveal_hubs: setting(bool, false),
   hashed_login: setting(bool, true),
+  allow_plaintext: setting(bool, false),
+  udp_acceleration: setting(bool, true),
+  udp_ports: setting(portRange, { first: 40_000, last: 44_999 }),
+  ntlm_auth: setting(path, "/usr/bin/ntlm_auth"),
   watch: setting(bool, false),
 });
 
@@ -88,6 +105,8 @@ const lockout = table({
   penalty: setting(penalty, LOCKOUT_PENALTY_MS),
   enforce_at: setting(duration("100ms", "1d"), LOCKOUT_ENFORCE_MS),
   max: setting(duration("100ms", "1d"), LOCKOUT_MAX_MS),
+  user_failures: setting(integer(1, 1_000_000), LOCKOUT_USER_FAILURES),
+  user_window: setting(duration("1s", "1d"), LOCKOUT_USER_WINDOW_MS),
   exempt: setting(list(net), []),
 });
 
@@ -120,6 +139,10 @@ export function serverSchema(hostName: string): Shape<ServerConfig> {
         maxSessions: value.server.max_sessions,
         revealHubs: value.server.reveal_hubs,
         hashedLogin: value.server.hashed_login,
+        allowPlaintext: value.server.allow_plaintext,
+        udpAcceleration: value.server.udp_acceleration,
+        udpPorts: value.server.udp_ports,
+        ntlmAuth: value.server.ntlm_auth,
         watch: value.server.watch,
       },
       tls: value.tls,
@@ -129,6 +152,8 @@ export function serverSchema(hostName: string): Shape<ServerConfig> {
         penaltyMs: value.lockout.penalty,
         enforceAtMs: value.lockout.enforce_at,
         maxMs: value.lockout.max,
+        userFailures: value.lockout.user_failures,
+        userWindowMs: value.lockout.user_window,
         exempt: value.lockout.exempt,
       },
       limits: {
@@ -138,11 +163,22 @@ export function serverSchema(hostName: string): Shape<ServerConfig> {
         firstRequestMs: value.limits.first_request,
         loginMs: value.limits.login,
       },
-      hubs: value.hub.length === 0 ? [DEFAULT_HUB] : value.hub.map(toHub),
+      hubs: hubsOf(value.hub, value.server),
     }),
   );
 }
 
-function toHub(entry: { name: string; value: Omit<HubConfig, "name"> }): HubConfig {
-  return { name: entry.name, ...entry.value };
+/** What a hub does not say for itself is as the server has it. */
+function hubsOf(
+  entries: readonly Named<HubEntry>[],
+  inherited: { readonly allow_plaintext: boolean; readonly hashed_login: boolean },
+): readonly HubConfig[] {
+  const { allow_plaintext: allowPlaintext, hashed_login: hashedLogin } = inherited;
+  if (entries.length === 0) return [{ ...DEFAULT_HUB, allowPlaintext, hashedLogin }];
+  return entries.map(({ name, value }) => ({
+    ...value,
+    name,
+    allowPlaintext: value.allowPlaintext ?? allowPlaintext,
+    hashedLogin: value.hashedLogin ?? hashedLogin,
+  }));
 }

@@ -178,10 +178,19 @@ function verifierOf(
       return { kind: "password", hash: generatedHash(hub.name, user.name) };
     case "password": {
       const { secret } = credential;
+      if (secret.kind === "argon2id") return nobodysPassword();
       const hash = secret.kind === "sha0" ? secret.hash : hashUserPassword(user.name, secret.bytes);
       return { kind: "password", hash };
     }
+    case "certificate":
+    case "signed-certificate":
+    case "outside":
+      return nobodysPassword();
   }
+}
+
+function nobodysPassword(): Account["verifier"] {
+  return { kind: "password", hash: crypto.getRandomValues(new Uint8Array(20)) };
 }
 
 function sameVerifier(a: Account, b: Account): boolean {

@@ -75,7 +75,23 @@ describe("diffServerConfig()", () => {
     [
       "",
       "[server]\nname = 'x'\nreveal_hubs = true\nhashed_login = false\nmax_sessions = 3\nwatch = true",
-      [["server_changed", "name", "maxSessions", "revealHubs", "hashedLogin", "watch"]],
+      [
+        ["server_changed", "name", "maxSessions", "revealHubs", "hashedLogin", "watch"],
+        ["hub_changed", "DEFAULT", "hashedLogin"],
+      ],
+    ],
+    [
+      "",
+      "[server]\nallow_plaintext = true\nudp_acceleration = false\nudp_ports = '1-9'\nntlm_auth = '/n'",
+      [
+        ["server_changed", "allowPlaintext", "udpAcceleration", "udpPorts", "ntlmAuth"],
+        ["hub_changed", "DEFAULT", "allowPlaintext"],
+      ],
+    ],
+    [
+      "[hub.a]",
+      "[hub.a]\ncrl = [{ cn = 'x' }]\nsource = [{ from = '::/0', action = 'pass' }]",
+      [["hub_changed", "a", "source", "crl"]],
     ],
     ["", "[tls]\ncert = 'c'\nkey = 'k'", [["tls_changed"]]],
     ["", "[tls]\nmin = '1.3'", [["tls_changed"]]],

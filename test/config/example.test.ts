@@ -6,6 +6,7 @@ import { serverSchema } from "../../src/config/server-schema.ts";
 import { listKeys, type Shape } from "../../src/config/shape.ts";
 import { parseToml } from "../../src/config/toml.ts";
 import type { TomlNode } from "../../src/config/toml-tree.ts";
+import { CERTIFICATE, REVOCATION_LIST } from "./certificates.ts";
 import { readClient, readServer } from "./fixture.ts";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -19,6 +20,11 @@ const FILES = {
   "/etc/vpn/fullchain.pem": "cert",
   "/etc/vpn/privkey.pem": "key",
   "/etc/vpn/alice.pw": "pw",
+  "/etc/vpn/alice.totp": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+  "/etc/vpn/radius.secret": "radius",
+  "/etc/vpn/company-ca.pem": CERTIFICATE,
+  "/etc/vpn/branch.pem": CERTIFICATE,
+  "/etc/vpn/company.crl": REVOCATION_LIST,
   "/home/alice/.config/vpn/home.pw": "pw",
   "/home/alice/.config/vpn/proxy.pw": "pw",
   "/home/alice/.config/vpn/laptop.pem": "cert",

@@ -56,6 +56,10 @@ describe("CF-02 an empty file", () => {
       maxSessions: 0,
       revealHubs: false,
       hashedLogin: true,
+      allowPlaintext: false,
+      udpAcceleration: true,
+      udpPorts: { first: 40_000, last: 44_999 },
+      ntlmAuth: "/usr/bin/ntlm_auth",
       watch: false,
     });
     expect(config.tls).toEqual({
@@ -71,6 +75,8 @@ describe("CF-02 an empty file", () => {
       penaltyMs: 5000,
       enforceAtMs: 15_000,
       maxMs: 600_000,
+      userFailures: 20,
+      userWindowMs: 600_000,
       exempt: [],
     });
     expect(config.limits).toEqual({

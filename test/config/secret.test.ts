@@ -50,6 +50,18 @@ describe("CF-21 secrets", () => {
     expect(warnings).toEqual([]);
   });
 
+  test("hash:argon2id: keeps the text, within bounds of memory and time", () => {
+    const text = (memory: number, passes: number) =>
+      `$argon2id$v=19$m=${memory},t=${passes},p=1$c2FsdHNhbHRzYWx0$${"A".repeat(43)}`;
+    expect(read(`hash:argon2id:${text(65_536, 3)}`).secret).toEqual({
+      kind: "argon2id",
+      encoded: text(65_536, 3),
+    } as never);
+    for (const costly of [text(2_097_152, 3), text(65_536, 33), text(4, 1), text(64, 0)]) {
+      expect(() => read(`hash:argon2id:${costly}`)).toThrow("expected hash:argon2id:");
+    }
+  });
+
   test.each<[string, Attempt, string]>([
     ["env:VPN_PW", {}, 'the environment variable "VPN_PW" is not set'],
     ["env:VPN_PW", { env: { VPN_PW: "" } }, 'the environment variable "VPN_PW" is empty'],
@@ -67,12 +79,20 @@ describe("CF-21 secrets", () => {
       "/run/credentials is a directory, not a file",
     ],
     ["file:~/b.pw", { env: { HOME: undefined } }, "~/ needs the environment variable HOME"],
-    ["hash:sha0:AoeB", {}, "expected hash:sha0: and 20 bytes in base64"],
-    ["hash:md5:AoeB", {}, "expected hash:sha0: and 20 bytes in base64"],
+    [
+      "hash:sha0:AoeB",
+      {},
+      "expected hash:sha0: and 20 bytes in base64, or hash:argon2id: and its text",
+    ],
+    [
+      "hash:md5:AoeB",
+      {},
+      "expected hash:sha0: and 20 bytes in base64, or hash:argon2id: and its text",
+    ],
     [
       "hash:argon2id:$argon2id$v=19$x",
       {},
-      "hash:argon2id: is not available yet in this version, use hash:sha0:",
+      'expected hash:argon2id: and the text that "vpn passwd" prints',
     ],
     ["", {}, "the text is empty"],
   ])("%s is refused with its key (%o)", (password, attempt, fault) => {

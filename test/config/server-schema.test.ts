@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { effectivePolicy } from "../../src/config/server-config.ts";
+import { CERTIFICATE, EC_CERTIFICATE, REVOCATION_LIST } from "./certificates.ts";
 import { faultsOf, readServer } from "./fixture.ts";
 
+const SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const FILES = { "/etc/vpn/tls.crt": "cert", "/etc/vpn/tls.key": "key" };
 
 describe("CF-05 unknown keys", () => {
@@ -218,8 +220,15 @@ describe("names", () => {
     },
   );
 
-  test("the user * has no way of login in this version", () => {
-    expect(faultsOf(() => readServer("[hub.a.user.'*']\n"))[0]).toContain("needs RADIUS or NT");
+  test.each([
+    ["", 'takes "radius = true" or "nt = true" only'],
+    ["anonymous = true", 'takes "radius = true" or "nt = true" only'],
+    ["nt = 'alice'", 'write "nt = true"'],
+    [`nt = true\ntotp = "env:T"`, "cannot share one secret"],
+  ])("the user * stands for whom somebody outside accepts, not for %j", (text, fault) => {
+    const load = () => readServer(`[hub.a.user."*"]\n${text}\n`, { env: { T: SEED } });
+    expect(faultsOf(load)[0]).toContain(fault);
+    expect(readServer(`[hub.a.user."*"]\nnt = true\n`).config.hubs[0]?.users[0]?.name).toBe("*");
   });
 
   test("letters, length and case are kept", () => {
@@ -311,7 +320,7 @@ describe("users", () => {
   test("two ways of login are refused", () => {
     const text = "[hub.a.user.b]\npassword = 'env:P'\nanonymous = true\n";
     expect(faultsOf(() => readServer(text, { env: { P: "pw" } }))).toEqual([
-      "config.toml:3:13: hub.a.user.b.anonymous: a user has a password or is anonymous, not both",
+      'config.toml:3:13: hub.a.user.b.anonymous: a user has one way of login, not "password" and "anonymous"',
     ]);
   });
 
@@ -338,4 +347,176 @@ test("the certificate and its key go together", () => {
   expect(faultsOf(() => read("cert = 'tls.crt'"))).toEqual([
     'config.toml:1:2: tls: "cert" and "key" go together: name both or none',
   ]);
+});
+
+describe("ways of login", () => {
+  const files = { "/etc/vpn/a.pem": CERTIFICATE, "/etc/vpn/ec.pem": EC_CERTIFICATE };
+  const radius = "[hub.a.radius]\nservers = ['192.0.2.1']\nsecret = 'env:P'\n";
+  const env = { P: "pw", T: SEED };
+
+  test("of each kind are read", () => {
+    const { config, warnings } = readServer(
+      `${radius}[hub.a.user]
+cert = { cert = "a.pem" }
+any = { cert_signed = true }
+cn = { cert_cn = "carol" }
+serial = { cert_signed = true, cert_serial = "00:0A:1b" }
+radius = { radius = true }
+nt = { nt = 'EXAMPLE\\erin', radius = false }
+code = { password = "env:P", totp = "env:T" }
+`,
+      { files, env },
+    );
+    expect(warnings).toEqual([]);
+    const users = config.hubs[0]!.users;
+    expect(users.map(({ credential }) => credential)).toMatchObject([
+      { kind: "certificate" },
+      { kind: "signed-certificate", commonName: undefined, serial: undefined },
+      { kind: "signed-certificate", commonName: "carol", serial: undefined },
+      { kind: "signed-certificate", commonName: undefined, serial: "a1b" },
+      { kind: "outside", authority: "radius", alias: undefined },
+      { kind: "outside", authority: "nt", alias: "EXAMPLE\\erin" },
+      { kind: "password" },
+    ]);
+    expect(users.at(-1)?.totp?.toHex()).toBe("48656c6c6f21deadbeef48656c6c6f21deadbeef");
+  });
+
+  test.each([
+    ["password = 'env:P'\ncert = 'a.pem'", 'not "password" and "cert"'],
+    ["cert = 'a.pem'\ncert_cn = 'x'", 'not "cert" and "cert_cn"'],
+    ["radius = true\nnt = true", 'not "radius" and "nt"'],
+    ["anonymous = true\ntotp = 'env:T'", "a code goes with a password"],
+    ["cert_signed = true\ntotp = 'env:T'", "a code goes with a password"],
+    ["password = 'env:P'\ntotp = 'env:P'", "expected 16 to 64 bytes in base32"],
+    ["totp = 'hash:sha0:AoeBVnzRY237Frs1h7No0B+7Dmo='", "the secret itself is needed"],
+    ["cert = 'b.pem'", "b.pem does not exist"],
+    ["cert = 'ec.pem'", "expected an RSA key of 1024 to 4096 bits"],
+    ["cert_serial = 'xy'", "expected hexadecimal digits"],
+    ["radius = ''", "expected true or the name"],
+    ["radius = 3", "expected true or the name"],
+  ])("%j is refused", (text, fault) => {
+    const load = () => readServer(`${radius}[hub.a.user.b]\n${text}\n`, { files, env });
+    expect(faultsOf(load)[0]).toContain(fault);
+  });
+
+  test("a user of RADIUS needs a server to ask", () => {
+    expect(faultsOf(() => readServer("[hub.a.user.b]\nradius = true\n"))).toEqual([
+      'config.toml:2:10: hub.a.user.b.radius: this hub has no RADIUS server: "radius.servers" names them',
+    ]);
+  });
+});
+
+describe("hub.radius", () => {
+  const read = (text: string) =>
+    readServer(`[hub.a.radius]\nsecret = "env:P"\n${text}\n`, { env: { P: "pw" } }).config.hubs[0]
+      ?.radius;
+
+  test("has ports and times of its own by default", () => {
+    expect(read("servers = ['a.example', '[::1]:99']\naccounting = ['a.example']")).toEqual({
+      servers: [
+        { host: "a.example", port: 1812 },
+        { host: "::1", port: 99 },
+      ],
+      secret: new TextEncoder().encode("pw"),
+      retryMs: 5_000,
+      timeoutMs: 15_000,
+      nasId: "Patchbay VPN Server",
+      realm: "",
+      suffixFilter: "",
+      groupFrom: "Filter-Id",
+      accounting: [{ host: "a.example", port: 1813 }],
+      accountingIntervalMs: 300_000,
+      requireMessageAuthenticator: true,
+    });
+    expect(read("")).toBeUndefined();
+  });
+
+  test.each([
+    ["timeout = '61s'", "expected a duration"],
+    ["servers = ['a b']", 'expected "HOST" or "HOST:PORT"'],
+    ["group_from = 'Reply'", 'expected "Filter-Id" or "Class" or "off"'],
+    [`servers = [${"'a', ".repeat(17)}]`, "at most 16"],
+  ])("%s is refused", (text, fault) => {
+    expect(faultsOf(() => read(text))[0]).toContain(fault);
+  });
+
+  test("needs the secret", () => {
+    const load = () => readServer("[hub.a.radius]\nservers = ['a']\n");
+    expect(faultsOf(load)[0]).toContain('the key "secret" is missing');
+  });
+});
+
+describe("hub.source", () => {
+  const read = (text: string) => readServer(`[hub.a]\nsource = ${text}\n`).config.hubs[0]?.source;
+
+  test("is sorted by priority, which is the position in hundreds", () => {
+    const rules = read(
+      "[{ from = '10.0.0.0/8', action = 'drop' }, { from = '::1', action = 'pass', priority = 50 }]",
+    );
+    expect(rules?.map(({ action, priority }) => [action, priority])).toEqual([
+      ["pass", 50],
+      ["drop", 100],
+    ]);
+  });
+
+  test.each([
+    ["[{ action = 'drop' }]", 'the key "from" is missing'],
+    ["[{ from = '10.0.0.0/8' }]", 'the key "action" is missing'],
+    ["[{ from = '10.0.0.0/33', action = 'drop' }]", "expected a network"],
+    ["[{ from = '10.0.0.0/8', action = 'deny' }]", 'expected "pass" or "drop"'],
+  ])("%s is refused", (text, fault) => {
+    expect(faultsOf(() => read(text))[0]).toContain(fault);
+  });
+});
+
+describe("hub.trusted_ca and hub.crl", () => {
+  const files = {
+    "/etc/vpn/two.pem": `some text\n${CERTIFICATE}${CERTIFICATE}`,
+    "/etc/vpn/der": Buffer.from(CERTIFICATE.replace(/-----.*-----|\s/g, ""), "base64"),
+    "/etc/vpn/list.pem": REVOCATION_LIST,
+    "/etc/vpn/two-lists.pem": REVOCATION_LIST + REVOCATION_LIST,
+    "/etc/vpn/broken.pem": CERTIFICATE.replace("MII", "MIJ"),
+  };
+  const read = (text: string) => readServer(`[hub.a]\n${text}\n`, { files }).config.hubs[0]!;
+
+  test("are read in PEM, many in a file, and in DER", () => {
+    const { trustedCa } = read("trusted_ca = ['two.pem', 'der']");
+    expect(trustedCa.map((der) => der.length)).toEqual(
+      [files["/etc/vpn/der"].length, 0, 0].fill(files["/etc/vpn/der"].length),
+    );
+    expect(read("crl = ['list.pem', { cn = 'x' }, { serial = '0A:00' }]").crl).toMatchObject([
+      { kind: "list", path: "/etc/vpn/list.pem" },
+      { kind: "fields", fields: { cn: "x", serial: undefined } },
+      { kind: "fields", fields: { cn: undefined, serial: "a00" } },
+    ]);
+  });
+
+  test.each([
+    ["trusted_ca = ['list.pem']", "holds no certificate in PEM or DER form"],
+    ["trusted_ca = ['broken.pem']", "holds no certificate"],
+    ["trusted_ca = ['none.pem']", "does not exist"],
+    ["crl = ['two.pem']", "holds no list in PEM or DER form"],
+    ["crl = ['two-lists.pem']", "holds more than one list"],
+    ["crl = [{}]", "would revoke every certificate"],
+    ["crl = [{ md5 = 'abcd' }]", "expected 32 hexadecimal digits"],
+  ])("%s is refused", (text, fault) => {
+    expect(faultsOf(() => read(text))[0]).toContain(fault);
+  });
+});
+
+test("what a hub does not say for itself is as the server has it", () => {
+  const { config } = readServer(
+    "[server]\nhashed_login = false\nallow_plaintext = true\n[hub.a]\n[hub.b]\nhashed_login = true\nallow_plaintext = false\n",
+  );
+  expect(config.hubs.map((hub) => [hub.hashedLogin, hub.allowPlaintext])).toEqual([
+    [false, true],
+    [true, false],
+  ]);
+  expect(readServer("[server]\nhashed_login = false\n").config.hubs[0]?.hashedLogin).toBe(false);
+});
+
+test.each(["40000", "2-1", "0-5", "1-65536", "a-b"])("udp_ports = %j is refused", (ports) => {
+  expect(faultsOf(() => readServer(`[server]\nudp_ports = "${ports}"\n`))[0]).toContain(
+    'expected ports "FIRST-LAST"',
+  );
 });

@@ -28,6 +28,10 @@ const SETTINGS: ServerSettings = {
   maxSessions: 0,
   revealHubs: false,
   hashedLogin: true,
+  allowPlaintext: false,
+  udpAcceleration: true,
+  udpPorts: { first: 40_000, last: 44_999 },
+  ntlmAuth: "/usr/bin/ntlm_auth",
   watch: false,
 };
 
