@@ -1,4 +1,4 @@
-// Run in a namespace by transfer(): `receive ADDRESS PORT` or `send ADDRESS PORT BYTES`. Prints one JSON line.
+// Run in a namespace by transfer(): `receive ADDRESS PORT` or `send ADDRESS PORT BYTES noise|text`. Prints one JSON line.
 import { createCipheriv, createHash, randomBytes } from "node:crypto";
 import { connect, createServer } from "node:net";
 import { Readable } from "node:stream";
@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 
 const CHUNK = 262_144;
 
-const [role, address, port, bytes] = process.argv.slice(2);
+const [role, address, port, bytes, content] = process.argv.slice(2);
 
 /** Bytes that neither repeat nor compress, so that nothing lost, doubled or moved goes unseen. */
 function* noise(total: number): Generator<Buffer> {
@@ -14,6 +14,18 @@ function* noise(total: number): Generator<Buffer> {
   const zeros = Buffer.alloc(CHUNK);
   for (let left = total; left > 0; left -= CHUNK) {
     yield cipher.update(left < CHUNK ? zeros.subarray(0, left) : zeros);
+  }
+}
+
+/** Lines of a log with their numbers, which compress well and still do not repeat. */
+function* text(total: number): Generator<Buffer> {
+  let line = 0;
+  for (let left = total; left > 0; left -= CHUNK) {
+    let lines = "";
+    while (lines.length < CHUNK) {
+      lines += `${++line} GET /images/logo.png HTTP/1.1 200 5124 "https://www.example.com/" "Mozilla/5.0"\n`;
+    }
+    yield Buffer.from(lines.slice(0, Math.min(left, CHUNK)));
   }
 }
 
@@ -28,7 +40,7 @@ async function send(): Promise<void> {
     socket.on("close", () => reject(new Error("closed before the receiver had everything")));
   });
   const body = function* () {
-    for (const chunk of noise(Number(bytes))) {
+    for (const chunk of content === "text" ? text(Number(bytes)) : noise(Number(bytes))) {
       hash.update(chunk);
       yield chunk;
     }
