@@ -1,7 +1,7 @@
 import { EXIT, ExitError } from "../base/errors.ts";
 import {
+  DEFAULT_ACCOUNT,
   DEFAULT_NIC,
-  DEFAULT_WISHES,
   type AccountConfig,
   type AccountCredential,
   type ClientConfig,
@@ -119,20 +119,7 @@ function accountOfFlags(flags: AccountFlags): AccountConfig {
     port: server.port,
     hub,
     user,
-    credential: { kind: "password", secret: undefined, plain: false },
-    verify: { kind: "auto" },
-    nic: undefined,
-    mode: "client",
-    retry: "forever",
-    retryIntervalMs: DEFAULT_RETRY_INTERVAL_MS,
-    family: "any",
-    wishes: DEFAULT_WISHES,
-    proxy: undefined,
-    autostart: false,
-    defaultRoute: false,
-    dns: false,
-    routes: [],
-    killSwitch: false,
+    ...DEFAULT_ACCOUNT,
   };
 }
 
@@ -162,9 +149,6 @@ function routingOf(
     routes: flags.routes ?? (flags.defaultRoute === true ? [] : base.routes),
   };
 }
-
-/** hub.md 15.3. */
-const DEFAULT_RETRY_INTERVAL_MS = 15_000;
 
 /** The NIC of that name, or a new one called so; without a name the only one, else the default. */
 function chooseNic(config: ClientConfig, name: string | undefined): NicConfig {

@@ -58,6 +58,9 @@ export interface AccountConfig {
   readonly killSwitch: boolean;
 }
 
+/** hub.md 15.3. */
+export const DEFAULT_RETRY_INTERVAL_MS = 15_000;
+
 /** What a login asks of its session (protocol.md 7); the server has the last word. */
 export interface SessionWishes {
   /** TCP connections, 1 to 32. */
@@ -85,6 +88,26 @@ export const DEFAULT_WISHES = Object.freeze<SessionWishes>({
   udp: true,
 });
 
+/** An account of which only server, hub and user are told. */
+export const DEFAULT_ACCOUNT = Object.freeze<
+  Omit<AccountConfig, "name" | "host" | "port" | "hub" | "user">
+>({
+  credential: { kind: "password", secret: undefined, plain: false },
+  verify: { kind: "auto" },
+  nic: undefined,
+  mode: "client",
+  wishes: DEFAULT_WISHES,
+  proxy: undefined,
+  retry: "forever",
+  retryIntervalMs: DEFAULT_RETRY_INTERVAL_MS,
+  family: "any",
+  autostart: false,
+  defaultRoute: false,
+  dns: false,
+  routes: [],
+  killSwitch: false,
+});
+
 /** The way to the server. Undefined: as the environment says (`https_proxy` and its like). */
 export type ProxySetting =
   | {
@@ -104,15 +127,12 @@ export type ProxySetting =
 export type AccountCredential =
   | {
       readonly kind: "password";
-      readonly secret: AccountSecret | undefined;
+      readonly secret: ResolvedSecret | undefined;
       readonly plain: boolean;
     }
   /** What the files hold is read, and checked, when the account connects. */
   | { readonly kind: "certificate"; readonly cert: PemSource; readonly key: PemSource }
   | { readonly kind: "anonymous" };
-
-/** A verifier of argon2id proves nothing to a server. */
-export type AccountSecret = Extract<ResolvedSecret, { kind: "plain" | "sha0" }>;
 
 /** The absolute path of a PEM file, or PEM text that this program keeps itself. */
 export type PemSource = { readonly path: string } | { readonly pem: string };

@@ -4,12 +4,13 @@ import { MAX_CONNECTIONS_PER_SESSION, MAX_NAME_CHARS } from "../base/limits.ts";
 import {
   type AccountConfig,
   type AccountCredential,
-  type AccountSecret,
   type ClientConfig,
+  DEFAULT_ACCOUNT,
   DEFAULT_NIC,
   DEFAULT_WISHES,
   type NicAddress,
   type NicConfig,
+  type PemSource,
   type ProxySetting,
   type SessionWishes,
   type VerifySetting,
@@ -30,7 +31,7 @@ import {
   text,
   textOf,
 } from "./scalar-shapes.ts";
-import { secret } from "./secret.ts";
+import { secret, sharedSecret } from "./secret.ts";
 import { fileKeys, log } from "./server-schema.ts";
 import {
   list,
@@ -131,15 +132,6 @@ const proxy: Shape<NonNullable<ProxySetting>> = {
   },
 };
 
-const accountSecret: Shape<AccountSecret> = refine(secret, (found, node, place) =>
-  found.kind === "plain" || found.kind === "sha0"
-    ? found
-    : place.fail(
-        node,
-        "hash:argon2id: is for servers: an account proves its password by hash:sha0:",
-      ),
-);
-
 const accountKeys = {
   to: required(textOf('"HOST[:PORT]/HUB", an IPv6 address in brackets', tryParseRemote)),
   user: required(
@@ -147,11 +139,11 @@ const accountKeys = {
       name !== "" && name.length <= MAX_NAME_CHARS ? name : undefined,
     ),
   ),
-  password: optional(accountSecret),
+  password: optional(secret),
   anonymous: setting(bool, false),
   plain: setting(bool, false),
-  cert: optional(existingFile),
-  key: optional(privateKeyFile),
+  cert: optional(pemSource(existingFile)),
+  key: optional(pemSource(privateKeyFile)),
   verify: setting(verify, { kind: "auto" }),
   nic: optional(text(MAX_NAME_CHARS)),
   mode: setting(choice("client", "bridge", "monitor"), "client"),
@@ -164,9 +156,9 @@ const accountKeys = {
   qos: setting(bool, DEFAULT_WISHES.qos),
   udp: setting(bool, DEFAULT_WISHES.udp),
   proxy: optional(proxy),
-  proxy_password: optional(accountSecret),
+  proxy_password: optional(sharedSecret),
   retry: setting(retries(), "forever"),
-  retry_interval: setting(duration("100ms", "1h"), 15_000),
+  retry_interval: setting(duration("100ms", "1h"), DEFAULT_ACCOUNT.retryIntervalMs),
   family: setting(choice("any", "ipv4", "ipv6"), "any"),
   autostart: setting(bool, false),
   default_route: setting(bool, false),
@@ -223,7 +215,7 @@ function credentialOf(
     }
     if (cert === undefined) return place.fail(node, 'the key "cert" is missing beside "key"');
     if (key === undefined) return place.fail(node, 'the key "key" is missing beside "cert"');
-    return { kind: "certificate", cert: { path: cert }, key: { path: key } };
+    return { kind: "certificate", cert, key };
   }
   if (plain && password?.kind === "sha0") {
     return place.fail(node, 'with "plain" the password itself is sent: a hash is no use', "plain");
@@ -257,8 +249,7 @@ function proxyOf(
   }
   if (way.kind === "socks4") return complain("SOCKS4 knows no passwords");
   if (way.password !== undefined) return complain('"proxy" holds a password already');
-  if (password.kind !== "plain") return complain("a proxy takes the password itself, not its hash");
-  return { proxy: { ...way, password: new TextDecoder().decode(password.bytes) } };
+  return { proxy: { ...way, password: new TextDecoder().decode(password) } };
 }
 
 /** All keys of client.toml (config-proposal.md 7.6) whose subject exists. */
@@ -288,6 +279,18 @@ export const clientSchema: Shape<ClientConfig> = refine(
     return { client: { stateDir: value.client.state_dir }, log: logging, nics: allNics, accounts };
   },
 );
+
+/** A path, or what this program keeps itself. */
+function pemSource(file: Shape<string>): Shape<PemSource> {
+  return {
+    expects: file.expects,
+    read(node, place) {
+      if (node.kind === "stored") return { pem: new TextDecoder().decode(node.bytes) };
+      const found = file.read(node, place);
+      return found === undefined ? undefined : { path: found };
+    },
+  };
+}
 
 function retries(): Shape<number | "forever"> {
   const expects = 'a whole number from 0 to 1000000, or "forever"';

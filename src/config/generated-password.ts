@@ -1,7 +1,7 @@
 import type { Random } from "../base/random.ts";
 import { hashUserPassword } from "../crypto/password.ts";
 import { joinKeys } from "./shape.ts";
-import type { StateStore } from "./state-store.ts";
+import type { SecretStore } from "./state-store.ts";
 
 /** 32 letters that are told apart when read aloud or copied by hand: no i, l, o, u. */
 const LETTERS = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -31,7 +31,7 @@ export interface MadePassword {
  * @throws VpnError `state_write` if it cannot be kept
  */
 export function generatedHash(
-  store: StateStore,
+  store: SecretStore,
   deps: { readonly random: Random; readonly announce: (made: MadePassword) => void },
   hub: string,
   user: string,

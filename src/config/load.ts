@@ -3,11 +3,14 @@ import { EXIT, ExitError } from "../base/errors.ts";
 import type { ClientConfig } from "./client-config.ts";
 import { clientSchema } from "./client-schema.ts";
 import type { Loaded, LoadOptions } from "./load-options.ts";
+import { declaredOnly, mergeState, type OwnedObject } from "./ownership.ts";
 import { type ConfigProblem, ConfigProblemsError, formatProblem } from "./problem.ts";
+import { path as pathShape } from "./scalar-shapes.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { SCHEMA_VERSION, serverSchema } from "./server-schema.ts";
 import { mismatch, Place, type ReadContext, type Shape } from "./shape.ts";
 import { isShared, systemFiles } from "./source-files.ts";
+import type { StateStore } from "./state-store.ts";
 import { noSources, readSources, type Sources } from "./sources.ts";
 import { fault } from "./toml-scan.ts";
 import type { TomlTable } from "./toml-tree.ts";
@@ -36,14 +39,49 @@ export function loadServerConfig(options: LoadOptions): Loaded<ServerConfig> {
   return loaded;
 }
 
-/** Likewise for a client. */
-export function loadClientConfig(options: LoadOptions): Loaded<ClientConfig> {
-  const { root: _, ...loaded } = load(
-    options.path ?? defaultClientPath(options),
-    clientSchema,
-    options,
-  );
-  return loaded;
+export interface LoadedClient extends Loaded<ClientConfig> {
+  /** Accounts and NICs, and whose they are. */
+  readonly objects: readonly OwnedObject[];
+}
+
+/** The kinds of objects that commands of the client make and change. */
+const CLIENT_KINDS = ["account", "nic"] as const;
+
+/**
+ * Likewise for a client. `openState` is told the state directory that the file names, if it names one, and gives
+ * the database that has the rest of the accounts; it stays its owner's.
+ */
+export function loadClientConfig(
+  options: LoadOptions,
+  openState: (stateDir: string | undefined) => OpenedState | undefined = () => undefined,
+): LoadedClient {
+  let objects: readonly OwnedObject[] = [];
+  const merge = (root: TomlTable, context: ReadContext): TomlTable => {
+    const state = openState(stateDirOf(root, context));
+    const merged =
+      state === undefined
+        ? declaredOnly(root, CLIENT_KINDS)
+        : mergeState(root, state.store, CLIENT_KINDS, { path: state.path, warn: options.warn });
+    objects = merged.objects;
+    return merged.root;
+  };
+  const path = options.path ?? defaultClientPath(options);
+  const { root: _, ...loaded } = load(path, clientSchema, options, merge);
+  return { ...loaded, objects };
+}
+
+export interface OpenedState {
+  readonly store: StateStore;
+  /** Of the database, for people. */
+  readonly path: string;
+}
+
+/** What the key says before all others are looked at; its faults are told by the schema. */
+function stateDirOf(root: TomlTable, context: ReadContext): string | undefined {
+  const client = root.entries.get("client")?.value;
+  const written = client?.kind === "table" ? client.entries.get("state_dir")?.value : undefined;
+  if (written === undefined) return undefined;
+  return pathShape.read(written, new Place("", { ...SILENT, env: context.env }));
 }
 
 function defaultClientPath({ env, isRoot }: LoadOptions): string | undefined {
@@ -57,6 +95,7 @@ function load<T>(
   path: string | undefined,
   schema: Shape<T>,
   options: LoadOptions,
+  amend: (root: TomlTable, context: ReadContext) => TomlTable = (root) => root,
 ): Loaded<T> & { root: TomlTable } {
   const problems = new ProblemList();
   const denied: ConfigProblem[] = [];
@@ -78,7 +117,7 @@ function load<T>(
   }
   const { root, files } = found ?? noSources();
   refuseNewerSchema(root);
-  const config = schema.read(root, new Place("", context));
+  const config = schema.read(amend(root, context), new Place("", context));
   if (problems.first !== undefined) throw problems.error();
   if (denied.length > 0) {
     throw new ExitError(EXIT.noPermission, denied.map(formatProblem).join("\n"));

@@ -37,5 +37,25 @@ export const GROUP_NAMES = {
   refuse: (name: string) => (RESERVED.test(name) ? "this name is reserved" : refuseUserName(name)),
 } as const;
 
-export const ACCOUNT_NAMES = { noun: "account", max: 4096, refuse: refuseHubName } as const;
-export const NIC_NAMES = { noun: "NIC", max: 256, refuse: refuseHubName } as const;
+/** hub.md 15.3: names of accounts are for people, in any script. */
+export const ACCOUNT_NAMES = {
+  noun: "account",
+  max: 4096,
+  refuse: (name: string) => {
+    if (name.length > MAX_NAME_CHARS) return `a name has at most ${MAX_NAME_CHARS} characters`;
+    return /^[^\p{Cc}\p{Cs}]+$/u.test(name) && name.trim() === name
+      ? undefined
+      : "a name is text without control characters, and without spaces at its ends";
+  },
+} as const;
+
+/** hub.md 15.2. */
+const MAX_NIC_NAME_CHARS = 31;
+export const NIC_NAMES = {
+  noun: "NIC",
+  max: 256,
+  refuse: (name: string) =>
+    name.length > MAX_NIC_NAME_CHARS
+      ? `a name has at most ${MAX_NIC_NAME_CHARS} characters`
+      : refuseHubName(name),
+} as const;

@@ -1,5 +1,5 @@
 import type { ProxySetting } from "./client-config.ts";
-import { tryParseServerAddress } from "./remote.ts";
+import { formatServerAddress, tryParseServerAddress } from "./remote.ts";
 
 export const PROXY_EXPECTS =
   '"direct", or "http://[USER[:PASSWORD]@]HOST:PORT", or the same with socks4 or socks5';
@@ -30,4 +30,11 @@ function tryDecode(text: string | undefined): string | undefined | null {
   } catch {
     return null;
   }
+}
+
+/** What `tryParseProxy` reads back; without the password, which is no part of any text that is shown. */
+export function formatProxy(proxy: NonNullable<ProxySetting>): string {
+  if (proxy.kind === "direct") return proxy.kind;
+  const login = proxy.user === undefined ? "" : `${encodeURIComponent(proxy.user)}@`;
+  return `${proxy.kind}://${login}${formatServerAddress(proxy)}`;
 }

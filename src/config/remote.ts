@@ -34,3 +34,13 @@ export function tryParseRemote(
   const hub = text.slice(slash + 1);
   return server === undefined || hub === "" || hub.length > 255 ? undefined : { ...server, hub };
 }
+
+/** `HOST:PORT`, an IPv6 address in brackets. */
+export function formatServerAddress({ host, port }: ServerAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** `HOST:PORT/HUB`. */
+export function formatRemote(remote: ServerAddress & { readonly hub: string }): string {
+  return `${formatServerAddress(remote)}/${remote.hub}`;
+}

@@ -43,6 +43,8 @@ export const sharedSecret: Shape<Uint8Array> = {
 };
 
 function readSecret(node: TomlNode, place: Place): UserSecret | undefined {
+  if (node.kind === "stored" && node.form === "plain") return { kind: "plain", bytes: node.bytes };
+  if (node.kind === "stored" && node.form === "sha0") return { kind: "sha0", hash: node.bytes };
   if (node.kind !== "string") {
     return place.fail(node, `expected ${userSecret.expects}, found a value that is not text`);
   }

@@ -266,6 +266,8 @@ function describe(node: TomlNode): string {
       return JSON.stringify(node.value.length > 64 ? `${node.value.slice(0, 61)}...` : node.value);
     case "date":
       return `the date ${node.text}`;
+    case "stored":
+      return "a stored secret";
     default:
       return String(node.value);
   }

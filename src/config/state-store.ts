@@ -5,12 +5,15 @@ import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { BOX_KEY_BYTES, seal, tryUnseal } from "./secret-box.ts";
 import { isWorldReadable } from "./source-files.ts";
+import { StateObjects } from "./state-objects.ts";
 
 /** Version of the tables. A database of a higher one is not touched (CF-20). */
 const STATE_VERSION = 1;
+/** How long a write waits for that of another process, in milliseconds. */
+const BUSY_MS = 5_000;
 
-/** state.db: what the program keeps from one run to the next. Secrets are encrypted with `secret.key` beside it. */
-export interface StateStore {
+/** The secrets of state.db, encrypted with `secret.key` beside it. */
+export interface SecretStore {
   /**
    * The secret kept for an item of the effective configuration, named as `hub.office.user.alice.password`.
    * @throws ExitError 65 if it cannot be decrypted, as when `secret.key` was lost
@@ -18,6 +21,15 @@ export interface StateStore {
   secret(path: string): Uint8Array | undefined;
   /** Durable when this returns. @throws VpnError `state_write`; then the old value stands */
   setSecret(path: string, value: Uint8Array): void;
+}
+
+/** state.db: what the program keeps from one run to the next. */
+export interface StateStore extends SecretStore {
+  /** Forgets it, if it is there. */
+  removeSecret(path: string): void;
+  readonly objects: StateObjects;
+  /** All that `change` writes, or nothing. */
+  transaction(change: () => void): void;
   /** May be called twice. */
   close(): void;
 }
@@ -31,12 +43,24 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
   const path = join(dir, "state.db");
   const key = openKey(join(dir, "secret.key"), deps.random);
   const database = openDatabase(path);
+  const objects = new StateObjects(database);
   const select = database.query<{ value: Uint8Array }, [string]>(
     "SELECT value FROM secret WHERE path = ?",
   );
   const replace = database.query<unknown, [string, Uint8Array]>(
     "INSERT INTO secret (path, value) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET value = excluded.value",
   );
+  const remove = database.query<unknown, [string]>("DELETE FROM secret WHERE path = ?");
+  const write = (change: () => void) => {
+    try {
+      change();
+    } catch (error) {
+      if (error instanceof VpnError) throw error;
+      throw new VpnError("state_write", `Cannot write ${path}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  };
   return {
     secret(item) {
       const box = select.get(item)?.value;
@@ -49,14 +73,11 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
       );
     },
     setSecret(item, value) {
-      try {
-        replace.run(item, seal(key, item, value, deps.random));
-      } catch (error) {
-        throw new VpnError("state_write", `Cannot write ${path}: ${messageOf(error)}`, {
-          cause: error,
-        });
-      }
+      write(() => replace.run(item, seal(key, item, value, deps.random)));
     },
+    removeSecret: (item) => write(() => remove.run(item)),
+    objects,
+    transaction: (change) => write(() => database.transaction(change).immediate()),
     close: () => database.close(),
   };
 }
@@ -67,6 +88,8 @@ function openDatabase(path: string): Database {
     // Made by us first, because the library would leave its mode to the umask; -wal and -shm take that of the file.
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600));
     database = new Database(path, { readwrite: true });
+    // Commands write beside a program that runs.
+    database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
     database.run("PRAGMA journal_mode = WAL");
     // In WAL mode only FULL survives a power cut after the commit (CF-17).
     database.run("PRAGMA synchronous = FULL");

@@ -28,8 +28,18 @@ export type TomlScalar =
   | { readonly kind: "integer"; readonly at: SourcePosition; readonly value: bigint }
   | { readonly kind: "float"; readonly at: SourcePosition; readonly value: number }
   | { readonly kind: "boolean"; readonly at: SourcePosition; readonly value: boolean }
+  /** A secret that no file holds but state.db does; never the outcome of parsing. */
+  | {
+      readonly kind: "stored";
+      readonly at: SourcePosition;
+      readonly form: StoredForm;
+      readonly bytes: Uint8Array;
+    }
   /** Left as text: what a date means is for the key to say. */
   | { readonly kind: "date"; readonly at: SourcePosition; readonly text: string };
+
+/** The secret itself, its verifier of protocol.md 19, or PEM text. */
+export type StoredForm = "plain" | "sha0" | "pem";
 
 export function emptyTable(at: SourcePosition): TomlTable {
   return { kind: "table", at, entries: new Map(), defined: false };

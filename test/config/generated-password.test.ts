@@ -5,16 +5,15 @@ import {
   generatePassword,
   type MadePassword,
 } from "../../src/config/generated-password.ts";
-import type { StateStore } from "../../src/config/state-store.ts";
+import type { SecretStore } from "../../src/config/state-store.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
 
-function memoryStore(): StateStore & { values: Map<string, Uint8Array> } {
+function memoryStore(): SecretStore & { values: Map<string, Uint8Array> } {
   const values = new Map<string, Uint8Array>();
   return {
     values,
     secret: (path) => values.get(path),
     setSecret: (path, value) => void values.set(path, value),
-    close: () => undefined,
   };
 }
 

@@ -31,6 +31,8 @@ function plain(node: TomlNode): unknown {
       return Number(node.value);
     case "date":
       return node.text;
+    case "stored":
+      throw new Error("a file holds no stored secret");
     default:
       return node.value;
   }
