@@ -91,6 +91,15 @@ export const OUTSIDE_TIMEOUT_MS = 15_000;
 export const MAX_OUTSIDE_SERVERS = 16;
 export const MAX_OUTSIDE_WAITING = 64;
 export const ACCOUNTING_INTERVAL_MS = 300_000;
+/** Accounting records that wait for a server: a start and a stop of every session; how long, and how many are asked about at once. */
+export const MAX_ACCOUNTING_RECORDS = 8192;
+export const ACCOUNTING_KEEP_MS = 3_600_000;
+export const MAX_ACCOUNTING_IN_FLIGHT = 32;
+/** A server that stops waits this long for its last records to be confirmed. */
+export const ACCOUNTING_CLOSE_MS = 2_000;
+/** Helper processes for NT domains at once, and bytes of an answer of one. */
+export const MAX_NTLM_HELPERS = 4;
+export const MAX_NTLM_ANSWER_BYTES = 4096;
 /** Rules of a hub about the addresses that sessions come from: each login walks them. */
 export const MAX_SOURCE_RULES = 4096;
 /** Failed logins of one user from all sources: so many in the window, then one is looked at in each interval. */

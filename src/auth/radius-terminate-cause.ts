@@ -1,0 +1,24 @@
+/** Values of Acct-Terminate-Cause (RFC 2866 5.10) by the codes that sessions close with. */
+const CAUSES: Readonly<Record<string, number>> = {
+  client_gone: 1,
+  goodbye: 1,
+  connection_lost: 2,
+  timeout: 2,
+  no_progress: 2,
+  idle_timeout: 4,
+  session_timeout: 5,
+  user_expired: 5,
+  disconnected_by_admin: 6,
+  user_removed: 6,
+  credential_changed: 6,
+  hub_offline: 6,
+  hub_removed: 6,
+  hub_closed: 6,
+  server_stopping: 7,
+};
+const USER_ERROR = 17;
+
+/** All that is not in the table is something that the client did wrong. */
+export function terminateCause(code: string): number {
+  return CAUSES[code] ?? USER_ERROR;
+}
