@@ -106,6 +106,10 @@ export const MAX_SOURCE_RULES = 4096;
 export const LOCKOUT_USER_FAILURES = 20;
 export const LOCKOUT_USER_WINDOW_MS = 600_000;
 export const LOCKOUT_USER_INTERVAL_MS = 5_000;
+/** Users, whether they exist or not, of whom failures and used codes are kept. */
+export const LOCKOUT_MAX_USERS = 65_536;
+/** Sources kept of one user. */
+export const LOCKOUT_KNOWN_SOURCES = 16;
 /** A source where the user logged in lately is neither counted nor held. */
 export const LOCKOUT_KNOWN_SOURCE_MS = 86_400_000;
 /** Failed logins of one source (/32, /64), in milliseconds and sources kept. */
@@ -141,3 +145,8 @@ export const MAX_SERVER_ADDRESSES = 32;
 export const MAX_UNDO_BYTES = 1 << 20;
 /** Addresses of one host that a dial tries: more than any service publishes, fewer than a hostile zone can. */
 export const MAX_DIAL_ADDRESSES = 32;
+
+/** A configuration of SoftEther or one of its .vpn files: what thousands of users fill. */
+export const MAX_DECLARED_BYTES = 16 << 20;
+export const MAX_DECLARED_DEPTH = 16;
+export const MAX_DECLARED_ITEMS = 1 << 20;
