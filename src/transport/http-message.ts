@@ -33,6 +33,9 @@ const EMPTY = new Uint8Array(0);
 /** The largest answer, and behind it what one socket read can bring of the stream. */
 const MAX_WAITING_BYTES = MAX_ANSWER_TO_CLIENT + (1 << 20);
 
+/** As a body limit: there is no body, whatever the fields of the head say (RFC 9110 9.3.6). */
+export const NO_BODY = -1;
+
 /** Cuts messages out of a byte stream. Nothing is set aside for announced lengths, only for bytes that came. */
 export class HttpReader {
   #bytes: Uint8Array = EMPTY;
@@ -42,7 +45,7 @@ export class HttpReader {
   #head: { head: HttpHead; end: number; length: number } | undefined;
   readonly #bodyLimit: (head: HttpHead) => number;
 
-  /** @param bodyLimit most bytes that a body may have under this head; more is `http_length`. */
+  /** @param bodyLimit most bytes that a body may have under this head, or NO_BODY; more is `http_length`. */
   constructor(bodyLimit: (head: HttpHead) => number) {
     this.#bodyLimit = bodyLimit;
   }
@@ -149,6 +152,8 @@ function parseFields(lines: readonly string[]): Map<string, string> {
 }
 
 function bodyLength(head: HttpHead, limit: (head: HttpHead) => number): number {
+  const most = limit(head);
+  if (most === NO_BODY) return 0;
   const text = head.fields.get("content-length");
   if (head.fields.has("transfer-encoding")) {
     throw text === undefined
@@ -158,7 +163,7 @@ function bodyLength(head: HttpHead, limit: (head: HttpHead) => number): number {
   if (text === undefined) return 0;
   if (!/^[0-9]{1,9}$/.test(text)) throw new ProtocolError("http_length", "a length that is none");
   const length = Number(text);
-  if (length > limit(head)) throw new ProtocolError("http_length", "the body is too long");
+  if (length > most) throw new ProtocolError("http_length", "the body is too long");
   return length;
 }
 

@@ -1,69 +1,151 @@
+import type { Socket } from "bun";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, VpnError } from "../base/errors.ts";
-import { tryParseAddress } from "../base/ip.ts";
-import { linkCallbacks, TlsLink, type PeerCertificate } from "./tls-link.ts";
+import { raceAddresses, joinFailures } from "./happy-eyeballs.ts";
+import { HostAddresses, type AddressFamily, type Lookup } from "./host-addresses.ts";
+import { SplitLink, splitCallbacks } from "./split-link.ts";
+import { connectTcp, formatEndpoint, type TcpSocket } from "./tcp-socket.ts";
+import {
+  linkCallbacks,
+  NOBODY,
+  TlsLink,
+  type Link,
+  type LinkOpening,
+  type PeerCertificate,
+} from "./tls-link.ts";
+import { talkToProxy, type Proxy } from "./proxy.ts";
 
-export type AddressFamily = "any" | "ipv4" | "ipv6";
+export { resolveHost, type AddressFamily } from "./host-addresses.ts";
 
-/** Time for one address to answer the TCP connect, and for TLS after it (protocol.md 2.5), in milliseconds. */
-const CONNECT_MS = 10_000;
+// From a host's name to a link with TLS. Stages:
+//
+//   host-addresses   the addresses of the server, or of the proxy
+//   happy-eyeballs   the first of them that answers
+//   proxy            asks it for a connection to the server
+//   secure()         TLS on that same TCP connection
+
+/** Time for TLS after TCP (protocol.md 2.5), in milliseconds. */
 const TLS_MS = 15_000;
 
+export interface DialOptions {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  readonly family: AddressFamily;
+  readonly proxy: Proxy | undefined;
+  /** Sent as SNI and checked against the certificate; the host where nothing else is said. */
+  readonly serverName?: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onFault: (error: Error) => void;
+  /** Told of each address, of the server or of the proxy, before it is connected to. */
+  readonly onAddress?: (address: string) => void;
+  /** Local address to connect from. */
+  readonly source?: string;
+  /** The link may go on without TLS: see `Link.leaveTls`. */
+  readonly mayLeaveTls?: boolean;
+  /** The system's resolver, but in tests. */
+  readonly lookup?: Lookup;
+}
+
 export interface DialedLink {
-  readonly link: TlsLink;
+  readonly link: Link;
   readonly certificate: PeerCertificate;
 }
 
-/** All addresses of a host, in the resolver's order. @throws VpnError `resolve_failed`. */
-export async function resolveHost(host: string, family: AddressFamily): Promise<string[]> {
-  if (tryParseAddress(host) !== undefined) return [host];
+/**
+ * Connects to a host and finishes the TLS handshake; the certificate is for the caller to judge. All addresses are
+ * tried, of both families (RFC 8305): the first that answers by TCP, and if TLS fails with that, the others. Data
+ * that arrives before the caller has set the link's handler is lost: a server that speaks first is none of ours.
+ * @returns `address`: where a further link of the same session goes as `host`, to end at the same server. Behind a
+ * proxy that is the name itself, which is the proxy's to resolve.
+ * @throws VpnError `resolve_failed`, `connect_failed`, `tls_failed`, `timeout`, `cancelled`,
+ * `proxy_connect_failed`, `proxy_error`, `proxy_auth_failed`.
+ */
+export async function dialHost(options: DialOptions): Promise<DialedLink & { address: string }> {
+  const { proxy, clock, signal } = options;
+  const hop = proxy ?? options;
+  const addresses = new HostAddresses(hop.host, options.family, { clock, lookup: options.lookup });
+  const failures: Error[] = [];
   try {
-    // Loaded for names only: an address, which scripts and tests give, needs no resolver.
-    const { lookup } = await import("node:dns/promises");
-    const found = await lookup(host, {
-      all: true,
-      family: family === "any" ? 0 : family === "ipv4" ? 4 : 6,
-    });
-    return found.map((entry) => entry.address);
-  } catch (error) {
-    throw new VpnError("resolve_failed", `Cannot find the address of ${host}: ${messageOf(error)}`);
+    for (;;) {
+      const { address, tcp } = await connectFirst(addresses, hop.port, options, failures);
+      try {
+        if (proxy !== undefined) await talkToProxy(tcp, proxy, options, { clock, signal });
+        const dialed = await secure(tcp, options);
+        return { ...dialed, address: proxy === undefined ? address : options.host };
+      } catch (error) {
+        tcp.abort();
+        // A proxy that answers has spoken for all of its addresses.
+        if (signal.aborted || proxy !== undefined) throw error;
+        failures.push(error as Error);
+      }
+    }
+  } finally {
+    addresses.close();
   }
 }
 
-/**
- * Connects to one address and finishes the TLS handshake; the certificate is for the caller to judge. Data
- * that arrives before the caller has set the link's handler is lost: a server that speaks first is none of ours.
- * @throws VpnError `connect_failed`, `tls_failed`, `timeout`, `cancelled`.
- */
-export function dialTls(options: {
-  address: string;
-  port: number;
-  /** Sent as SNI and checked against the certificate. */
-  serverName: string;
-  clock: Clock;
-  signal: AbortSignal;
-  onFault: (error: Error) => void;
-}): Promise<DialedLink> {
-  const where = `${options.address.includes(":") ? `[${options.address}]` : options.address}:${options.port}`;
+/** `dialHost` to one address, without a proxy. */
+export function dialTls(
+  options: Omit<DialOptions, "host" | "family" | "proxy"> & { readonly address: string },
+): Promise<DialedLink> {
+  return dialHost({ ...options, host: options.address, family: "any", proxy: undefined });
+}
+
+/** @param failures of addresses that answered, and that no other answers instead of. */
+async function connectFirst(
+  addresses: HostAddresses,
+  port: number,
+  options: DialOptions,
+  failures: readonly Error[],
+): Promise<{ address: string; tcp: TcpSocket }> {
+  const { clock, proxy, source } = options;
+  const connect = (address: string, signal: AbortSignal) => {
+    options.onAddress?.(address);
+    return connectTcp({ address, port, source }, { clock, signal });
+  };
+  try {
+    const drop = (late: TcpSocket) => late.abort();
+    const won = await raceAddresses(addresses, connect, { clock, signal: options.signal, drop });
+    return { address: won.address, tcp: won.value };
+  } catch (error) {
+    if (options.signal.aborted) throw error;
+    if (proxy !== undefined) {
+      const text = `Cannot connect to the proxy: ${(error as Error).message}`;
+      throw new VpnError("proxy_connect_failed", text, { cause: error });
+    }
+    throw failures.length === 0 ? error : joinFailures(failures);
+  }
+}
+
+/** TLS on an open TCP connection. @throws VpnError `tls_failed`, `timeout`, `cancelled`. */
+function secure(tcp: TcpSocket, options: DialOptions): Promise<DialedLink> {
   return new Promise((resolve, reject) => {
-    let settled = false;
+    const where = formatEndpoint(options.host, options.port);
+    let link: Link | undefined;
+    let isSettled = false;
     const settle = (act: () => void) => {
-      if (settled) return;
-      settled = true;
+      if (isSettled) return;
+      isSettled = true;
       deadline.cancel();
       options.signal.removeEventListener("abort", cancel);
       act();
     };
     const fail = (code: string, text: string) => {
       settle(() => reject(new VpnError(code, `Cannot connect to ${where}: ${text}`)));
-      link.abort(code);
+      link?.abort(code);
     };
     const cancel = () => fail("cancelled", "cancelled");
-    const link = new TlsLink(options.clock, {
-      opened() {
-        if (settled) return;
-        deadline.cancel();
-        deadline = options.clock.after(TLS_MS, () => fail("timeout", "no TLS answer"));
+    const deadline = options.clock.after(TLS_MS, () => fail("timeout", "no TLS answer"));
+    options.signal.addEventListener("abort", cancel, { once: true });
+    const opening: LinkOpening<Link> = {
+      opened(opened) {
+        link = opened;
+        opened.handler = {
+          ...NOBODY,
+          closed: (reason) => fail("tls_failed", `TLS failed (${reason})`),
+        };
       },
       secured(secured, certificate) {
         const shown = certificate();
@@ -71,42 +153,31 @@ export function dialTls(options: {
         settle(() => resolve({ link: secured, certificate: shown }));
       },
       gone() {},
-    });
-    link.handler = {
-      data() {},
-      drain() {},
-      closed: (reason) => fail("tls_failed", `TLS failed (${reason})`),
     };
-    let deadline = options.clock.after(CONNECT_MS, () => fail("timeout", "no answer"));
-    if (options.signal.aborted) return cancel();
-    options.signal.addEventListener("abort", cancel, { once: true });
-    Bun.connect<TlsLink>({
-      hostname: options.address,
-      port: options.port,
-      data: link,
-      tls: { rejectUnauthorized: false, serverName: options.serverName } as Bun.TLSOptions,
-      socket: {
-        open(socket) {
-          link.attach(socket);
-          if (settled) link.abort("cancelled");
-        },
-        connectError(_socket, error) {
-          fail("connect_failed", connectText(error));
-        },
-        ...linkCallbacks(options.onFault),
-      },
-    }).catch((error: unknown) => fail("connect_failed", connectText(error)));
+    try {
+      beginTls(tcp.release(), options, opening);
+    } catch (error) {
+      fail("tls_failed", messageOf(error));
+    }
   });
 }
 
-function connectText(error: unknown): string {
-  switch ((error as { code?: string }).code) {
-    case "ECONNREFUSED":
-      return "connection refused: is a VPN server listening on this port?";
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return "the network is unreachable";
-    default:
-      return messageOf(error);
+function beginTls(socket: Socket<unknown>, options: DialOptions, opening: LinkOpening<Link>): void {
+  const serverName = options.serverName ?? options.host;
+  if (options.mayLeaveTls === true) {
+    const link = new SplitLink(options.clock, opening);
+    const own = socket as Socket<SplitLink>;
+    own.data = link;
+    own.reload({ socket: splitCallbacks(options.onFault) });
+    return link.attach(own, serverName);
   }
+  // Without a handler for data the runtime makes no copy of the records that it hands to TLS.
+  socket.reload({ socket: { drain() {} } });
+  const link = new TlsLink(options.clock, opening);
+  const [, secured] = socket.upgradeTLS<TlsLink>({
+    data: link,
+    tls: { rejectUnauthorized: false, serverName } as Bun.TLSOptions,
+    socket: linkCallbacks(options.onFault),
+  });
+  link.attach(secured);
 }

@@ -1,7 +1,10 @@
 import type { Socket } from "bun";
 import type { Clock, Timer } from "../base/clock.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
 import { CLOSE_MS, NOTSENT_LOWAT_BYTES } from "../base/limits.ts";
 import { setNotSentLowat } from "../platform/socket-option.ts";
+import { closeDescriptor, duplicateDescriptor } from "../platform/tcp-connect.ts";
+import { adoptSocket } from "./adopt-socket.ts";
 
 /** What the owner of a link hears. Every link ends with exactly one `closed`. */
 export interface LinkHandler {
@@ -26,8 +29,10 @@ export interface Link {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  /** `TLSv1.3 TLS_AES_128_GCM_SHA256` once secured. */
+  /** `TLSv1.3 TLS_AES_128_GCM_SHA256` once secured, `none` after `leaveTls`. */
   readonly cipher: string;
+  /** Opened so that it can go on without TLS. */
+  readonly mayLeaveTls: boolean;
   handler: LinkHandler;
   /** Takes bytes at once and answers how many; the rest waits with the caller for `drain`. */
   write(bytes: Uint8Array): number;
@@ -38,17 +43,28 @@ export interface Link {
   closeInOrder(options?: { readsOn: boolean }): void;
   /** Ends at once with a RST: before login, or for all connections of a dead session. */
   abort(reason: string): void;
+  /**
+   * From the next byte on both directions are clear, on the same TCP connection and without a close_notify
+   * (protocol.md 16). Call it right after the last message: on the side that answers in the same turn as its
+   * `write`, before the peer can have sent anything more; on the side that asked once the answer is read. What has
+   * come clear by then reaches `handler.data` before this returns.
+   * @throws VpnError `tls_required` where `mayLeaveTls` is false
+   */
+  leaveTls(): void;
 }
 
 /** Before somebody owns the link: whoever opened it wants to know about TLS. */
-export interface LinkOpening {
-  opened(link: TlsLink): void;
-  secured(link: TlsLink, certificate: () => PeerCertificate | undefined): void;
+export interface LinkOpening<L extends Link = TlsLink> {
+  opened(link: L): void;
+  secured(link: L, certificate: () => PeerCertificate | undefined): void;
   /** The socket is gone, whoever owned the link last. Not told of links that never were `opened`. */
-  gone(link: TlsLink): void;
+  gone(link: L): void;
 }
 
-const NOBODY: LinkHandler = { data() {}, drain() {}, closed() {} };
+export const NOBODY: LinkHandler = { data() {}, drain() {}, closed() {} };
+
+/** What `Link.cipher` says of a link that has left TLS. */
+export const NO_CIPHER = "none";
 
 /** A link on Bun's native socket. Made by the listener and the dialler only. */
 export class TlsLink implements Link {
@@ -65,10 +81,20 @@ export class TlsLink implements Link {
   #endReason: string | undefined;
   readonly #clock: Clock;
   readonly #opening: LinkOpening;
+  readonly #clear: LinkCallbacks | undefined;
 
-  constructor(clock: Clock, opening: LinkOpening) {
+  /**
+   * @param clear callbacks for the socket that goes on without TLS; with them the link may leave it. Only for the
+   * side that answers: on the other the TLS library, which reads for itself, would read too far.
+   */
+  constructor(clock: Clock, opening: LinkOpening, clear?: LinkCallbacks) {
     this.#clock = clock;
     this.#opening = opening;
+    this.#clear = clear;
+  }
+
+  get mayLeaveTls(): boolean {
+    return this.#clear !== undefined;
   }
 
   get isOpen(): boolean {
@@ -100,12 +126,35 @@ export class TlsLink implements Link {
     socket.terminate();
   }
 
+  // The runtime has no way out of TLS, but its close() is silent and shuts nothing down. So the connection goes on
+  // over a second descriptor, as a socket of the runtime that never knew TLS. Nothing of the peer's is lost: it
+  // sends clear bytes only after our last answer, and nobody has read the socket since that was written.
+  leaveTls(): void {
+    const clear = this.#clear;
+    if (clear === undefined) throw tlsRequired();
+    const secure = this.#socket;
+    if (secure === undefined || this.#closing !== undefined || this.cipher === NO_CIPHER) return;
+    const fd = duplicateDescriptor(descriptorOf(secure));
+    this.cipher = NO_CIPHER;
+    this.#socket = undefined;
+    secure.close();
+    adoptSocket<TlsLink>({
+      fd,
+      data: this,
+      socket: { ...clear, open: (socket) => void (this.#socket = socket) },
+    }).catch((error: unknown) => this.#lose(fd, error));
+  }
+
+  /** The runtime did not take the descriptor. */
+  #lose(fd: number, error: unknown): void {
+    closeDescriptor(fd);
+    this.handler.closed(this.#endReason ?? messageOf(error));
+    this.#opening.gone(this);
+  }
+
   attach(socket: Socket<TlsLink>): void {
     this.#socket = socket;
-    this.remoteAddress = plainAddress(socket.remoteAddress);
-    this.remotePort = socket.remotePort;
-    this.localAddress = plainAddress(socket.localAddress);
-    this.localPort = socket.localPort;
+    Object.assign(this, endpointsOf(socket));
     this.#opening.opened(this);
   }
 
@@ -123,7 +172,7 @@ export class TlsLink implements Link {
     this.#secured = true;
     this.cipher = `${socket.getTLSVersion()} ${cipher.standardName ?? cipher.name}`;
     socket.setNoDelay(true);
-    setNotSentLowat((socket as unknown as { fd: number }).fd, NOTSENT_LOWAT_BYTES);
+    setNotSentLowat(descriptorOf(socket), NOTSENT_LOWAT_BYTES);
     this.#opening.secured(this, () => {
       const certificate = socket.getPeerX509Certificate();
       if (certificate === undefined) return undefined;
@@ -148,8 +197,9 @@ export class TlsLink implements Link {
     if (this.#secured && this.#closing === undefined) this.handler.drain();
   }
 
-  ended(error: Error | undefined): void {
-    if (this.#socket === undefined) return;
+  ended(socket: Socket<TlsLink>, error: Error | undefined): void {
+    // The socket that a link has left TLS with ends without the link.
+    if (socket !== this.#socket) return;
     this.#socket = undefined;
     this.#closing?.cancel();
     const code = (error as { code?: string } | undefined)?.code;
@@ -157,6 +207,8 @@ export class TlsLink implements Link {
     this.#opening.gone(this);
   }
 }
+
+export type LinkCallbacks = ReturnType<typeof linkCallbacks>;
 
 /** The socket callbacks of Bun, which hand everything to the link in `socket.data`. */
 export function linkCallbacks(onFault: (error: Error) => void) {
@@ -171,7 +223,7 @@ export function linkCallbacks(onFault: (error: Error) => void) {
       socket.data.drained();
     },
     close(socket: Socket<TlsLink>, error?: Error) {
-      socket.data?.ended(error);
+      socket.data?.ended(socket, error);
     },
     // Bun reports exceptions of our own handlers here and leaves the connection open, and what the TLS library
     // finds wrong after the handshake: renegotiation, a record that nobody can decrypt.
@@ -183,8 +235,12 @@ export function linkCallbacks(onFault: (error: Error) => void) {
   };
 }
 
+export function tlsRequired(): VpnError {
+  return new VpnError("tls_required", "Cannot leave TLS: the link was not opened so");
+}
+
 /** Why a handshake failed, as the counters name it (robustness.md 3.1). */
-function failureReason(error: Error | null): string {
+export function failureReason(error: Error | null): string {
   const text = error?.message ?? "";
   if (
     /UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|NO_COMMON|UNKNOWN_CIPHER|BAD_PROTOCOL_VERSION/.test(text)
@@ -193,6 +249,21 @@ function failureReason(error: Error | null): string {
   }
   if (/ALERT|CERTIFICATE|VERIFY/.test(text)) return "tls_alert";
   return (error as { code?: string } | null)?.code === "ECONNRESET" ? "reset" : "not_tls";
+}
+
+/** Both ends of a socket; an IPv4 address is one also on a socket of both families. */
+export function endpointsOf(socket: Socket<unknown>) {
+  return {
+    remoteAddress: plainAddress(socket.remoteAddress),
+    remotePort: socket.remotePort,
+    localAddress: plainAddress(socket.localAddress),
+    localPort: socket.localPort,
+  };
+}
+
+/** The runtime's types do not know of it. */
+export function descriptorOf(socket: Socket<unknown>): number {
+  return (socket as unknown as { fd: number }).fd;
 }
 
 function plainAddress(address: string): string {

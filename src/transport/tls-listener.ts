@@ -42,8 +42,12 @@ export function listenTls(options: {
   tls: ServerTls;
   clock: Clock;
   opening: LinkOpening;
+  /** Links may go on without TLS: see `Link.leaveTls`. */
+  mayLeaveTls?: boolean;
   onFault: (error: Error) => void;
 }): TlsListener {
+  const callbacks = linkCallbacks(options.onFault);
+  const clear = options.mayLeaveTls === true ? callbacks : undefined;
   const listen = (hostname: string) =>
     Bun.listen<TlsLink>({
       hostname,
@@ -57,10 +61,10 @@ export function listenTls(options: {
       } as Bun.TLSOptions,
       socket: {
         open(socket) {
-          socket.data = new TlsLink(options.clock, options.opening);
+          socket.data = new TlsLink(options.clock, options.opening, clear);
           socket.data.attach(socket);
         },
-        ...linkCallbacks(options.onFault),
+        ...callbacks,
       },
     });
   const listener = options.address === undefined ? listenOnAll(listen) : listen(options.address);

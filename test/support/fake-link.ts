@@ -1,3 +1,4 @@
+import { VpnError } from "../../src/base/errors.ts";
 import type { Link, LinkHandler } from "../../src/transport/tls-link.ts";
 
 /** A link without a socket: what is written lies in `written`, and the peer is played by calling `handler`. */
@@ -6,7 +7,8 @@ export class FakeLink implements Link {
   readonly remotePort = 40_000;
   readonly localAddress = "192.0.2.1";
   readonly localPort = 443;
-  readonly cipher = "TLSv1.3 TLS_AES_128_GCM_SHA256";
+  cipher = "TLSv1.3 TLS_AES_128_GCM_SHA256";
+  mayLeaveTls = false;
   handler: LinkHandler = { data() {}, drain() {}, closed() {} };
   /** Bytes that the next writes take in all; Infinity at first. */
   room = Infinity;
@@ -32,6 +34,11 @@ export class FakeLink implements Link {
     if (this.ended !== undefined) return;
     this.ended = "aborted";
     this.handler.closed(reason);
+  }
+
+  leaveTls(): void {
+    if (!this.mayLeaveTls) throw new VpnError("tls_required", "Cannot leave TLS");
+    this.cipher = "none";
   }
 
   /** What was written since the last call. */

@@ -276,8 +276,11 @@ describe("dialTls()", () => {
     expect(clock.pending).toBe(0);
     expect(link.write(new TextEncoder().encode("hello"))).toBe(5);
     await until("a chunk", () => at.chunks.length === 1, fast);
+    const ends: string[] = [];
+    link.handler = { data() {}, drain() {}, closed: (reason) => void ends.push(reason) };
     link.closeInOrder();
-    await until("the end", () => !link.isOpen, fast);
+    await until("the end", () => ends.length === 1, fast);
+    expect(ends).toEqual(["closed"]);
     expect(clock.pending).toBe(0);
     await until("descriptors", () => openFiles() <= files, fast);
     expect(at.ends).toEqual(["peer_closed"]);
