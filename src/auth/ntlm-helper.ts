@@ -67,7 +67,7 @@ function killGroup(leader: number): void {
 /** What a stream says until it is enough, it ends, it is cancelled, or the most that an answer may have. */
 class Reading {
   readonly done: Promise<Uint8Array>;
-  readonly #reader: ReturnType<ReadableStream<Uint8Array>["getReader"]>;
+  readonly #reader: Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
 
   constructor(stream: ReadableStream<Uint8Array>, isEnough: (bytes: Uint8Array) => boolean) {
     this.#reader = stream.getReader();
