@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
 import { tryParseAddress } from "../base/ip.ts";
 import type { VerifySetting } from "../config/client-config.ts";
-import { systemFiles } from "../config/source-files.ts";
+import { nameOfPem, readCertificates } from "../config/pem-source.ts";
 import type { ShownCertificate } from "../session/dial.ts";
 import type { KnownServer } from "./known-servers.ts";
 
@@ -164,9 +164,6 @@ function problemOf(certificate: ShownCertificate): string {
   return certificate.problem ?? "no CA of the system vouches for it";
 }
 
-/** More than a chain of long certificates. */
-const MAX_FILE_BYTES = 1 << 20;
-
 /** The setting of an account with its file read. @throws ExitError 66 or 65 for a file that cannot be used */
 export function loadVerifyMode(setting: VerifySetting): VerifyMode {
   switch (setting.kind) {
@@ -177,24 +174,7 @@ export function loadVerifyMode(setting: VerifySetting): VerifyMode {
     case "sha256":
       return { kind: "sha256", fingerprint: setting.fingerprint.toHex() };
     case "file":
-      return { kind: "file", path: setting.path, certificates: readCertificates(setting.path) };
-  }
-}
-
-/** Every certificate of a PEM file, or the one of a DER file. */
-function readCertificates(path: string): X509Certificate[] {
-  const found = systemFiles.read(path, MAX_FILE_BYTES);
-  if (found.kind !== "file") {
-    const reason = found.kind === "missing" ? "does not exist" : found.reason;
-    throw new ExitError(EXIT.noInput, `Cannot read the certificate: ${path} ${reason}`);
-  }
-  const text = new TextDecoder("latin1").decode(found.bytes);
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  try {
-    return blocks === null
-      ? [new X509Certificate(found.bytes)]
-      : blocks.map((block) => new X509Certificate(block));
-  } catch (error) {
-    throw new ExitError(EXIT.data, `Cannot use ${path} as a certificate: ${messageOf(error)}`);
+    case "pem":
+      return { kind: "file", path: nameOfPem(setting), certificates: readCertificates(setting) };
   }
 }

@@ -46,7 +46,10 @@ export function encodeAccount(account: AccountConfig): EncodedObject {
         ? keep("password", "plain", secret.bytes)
         : keep("password", "sha0", secret.hash),
     ),
-    verify: encodeVerify(account.verify),
+    verify:
+      account.verify.kind === "pem"
+        ? keep("verify", "pem", text.encode(account.verify.pem))
+        : encodeVerify(account.verify),
     nic: account.nic ?? null,
     mode: account.mode,
     connections: wishes.connections,
@@ -89,7 +92,7 @@ function encodeCredential(
   }
 }
 
-export function encodeVerify(verify: VerifySetting): string {
+function encodeVerify(verify: Exclude<VerifySetting, { kind: "pem" }>): string {
   switch (verify.kind) {
     case "file":
       return verify.path;

@@ -143,6 +143,8 @@ export type VerifySetting =
   | { readonly kind: "system" }
   /** Absolute path of a PEM file: that certificate, or any that this CA signed. */
   | { readonly kind: "file"; readonly path: string }
+  /** Likewise, of PEM text that this program keeps itself. */
+  | { readonly kind: "pem"; readonly pem: string }
   /** SHA-256 over the DER form, 32 bytes. */
   | { readonly kind: "sha256"; readonly fingerprint: Uint8Array }
   | { readonly kind: "off" };

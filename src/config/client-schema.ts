@@ -103,6 +103,7 @@ const SHA256 = /^sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})$/i;
 const verify: Shape<VerifySetting> = {
   expects: '"auto", "system", "off", "sha256:HEX" with 64 digits, or the path of a certificate',
   read(node, place) {
+    if (node.kind === "stored") return { kind: "pem", pem: new TextDecoder().decode(node.bytes) };
     const written = node.kind === "string" ? node.value : "";
     if (written === "auto" || written === "system" || written === "off") return { kind: written };
     const hex = SHA256.exec(written)?.[1];
