@@ -38,8 +38,8 @@ export interface DialOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onFault: (error: Error) => void;
-  /** Told of each address, of the server or of the proxy, before it is connected to. */
-  readonly onAddress?: (address: string) => void;
+  /** Told of each address and port, of the server or of the proxy, before it is connected to. */
+  readonly onAddress?: (address: string, port: number) => void;
   /** Local address to connect from. */
   readonly source?: string;
   /** The link may go on without TLS: see `Link.leaveTls`. */
@@ -102,7 +102,7 @@ async function connectFirst(
 ): Promise<{ address: string; tcp: TcpSocket }> {
   const { clock, proxy, source } = options;
   const connect = (address: string, signal: AbortSignal) => {
-    options.onAddress?.(address);
+    options.onAddress?.(address, port);
     return connectTcp({ address, port, source }, { clock, signal });
   };
   try {
