@@ -43,7 +43,7 @@ export class HostAddresses {
     if (family !== "ipv4") this.#asked.add(6);
     if (family !== "ipv6") this.#asked.add(4);
     this.#isHeld = this.#asked.size === 2;
-    for (const asked of [...this.#asked]) this.#ask(asked, deps.clock, deps.lookup ?? systemLookup);
+    for (const asked of this.#asked) this.#ask(asked, deps.clock, deps.lookup ?? systemLookup);
   }
 
   /** The next address to try; undefined where none is known at present. */
@@ -116,7 +116,8 @@ export class HostAddresses {
   }
 }
 
-const systemLookup: Lookup = async (host, family) => {
+/** The resolver of this machine. */
+export const systemLookup: Lookup = async (host, family) => {
   // Loaded for names only: an address, which scripts and tests give, needs no resolver.
   const { lookup } = await import("node:dns/promises");
   return (await lookup(host, { all: true, family })).map((entry) => entry.address);
