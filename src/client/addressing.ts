@@ -9,6 +9,7 @@ import type { FrameSink } from "../hub/port.ts";
 import { DhcpClient } from "./dhcp-client.ts";
 import type { DhcpLease } from "./dhcp-lease.ts";
 import { DhcpTap } from "./dhcp-tap.ts";
+import type { HubNetwork } from "./host-settings.ts";
 import type { VirtualNic } from "./nic.ts";
 import type { ClientEvent } from "./status.ts";
 import { startSystemDhcp, type SystemDhcp } from "./system-dhcp.ts";
@@ -32,6 +33,8 @@ export interface AddressingDeps {
   /** PATH of the environment. */
   readonly searchPath: string;
   readonly onEvent: (event: ClientEvent) => void;
+  /** The interface has its addresses, or the server has said more about the network they are in. */
+  readonly onNetwork?: (network: HubNetwork) => void;
 }
 
 export function createAddressing(
@@ -71,6 +74,7 @@ class StaticAddressing implements Addressing {
     if (this.#isDone) return;
     this.#isDone = true;
     for (const net of this.#nets) this.#nic.addAddress(net);
+    this.#deps.onNetwork?.({ nets: this.#nets });
     if (this.#nets.length === 0) return;
     this.#deps.onEvent({ event: "address", addresses: this.#nets.map(formatNet), from: "static" });
   }
@@ -130,17 +134,25 @@ class OwnDhcp implements Addressing {
     const bytes = new Uint8Array(4);
     writeIpv4(bytes, 0, lease.address);
     const net: Net = { family: 4, bytes, prefix: lease.prefix };
-    if (this.#net !== undefined && formatNet(this.#net) === formatNet(net)) return;
+    const isNew = this.#net === undefined || formatNet(this.#net) !== formatNet(net);
+    if (isNew && !this.#tryUse(net)) return;
+    const { gateway, routes, dns, domain } = lease;
+    this.#deps.onNetwork?.({ nets: [net], gateway, routes, dns, domain });
+  }
+
+  #tryUse(net: Net): boolean {
     this.#drop();
     try {
       this.#nic.addAddress(net);
     } catch (error) {
       // A fault of the system, and not of the session that has just brought the lease.
       const message = `Cannot use ${formatNet(net)}: ${messageOf(error)}`;
-      return this.#deps.onEvent({ event: "warning", code: "address_failed", message });
+      this.#deps.onEvent({ event: "warning", code: "address_failed", message });
+      return false;
     }
     this.#net = net;
     this.#deps.onEvent({ event: "address", addresses: [formatNet(net)], from: "dhcp" });
+    return true;
   }
 
   #drop(): void {
@@ -163,7 +175,9 @@ class SystemDhcpAddressing implements Addressing {
   }
 
   begin(): void {
-    const { stateDir, searchPath: path, onEvent } = this.#deps;
+    const { stateDir, searchPath: path, onEvent, onNetwork } = this.#deps;
+    // The program keeps to itself what it is told: routes of the account are on the link.
+    onNetwork?.({ nets: [] });
     this.#program ??= startSystemDhcp({
       device: this.#nic.device,
       stateDir,

@@ -22,8 +22,8 @@ export interface TunnelNetwork {
 /** What the account asks for. */
 export interface RouteWishes {
   readonly defaultRoute: boolean;
-  /** Exactly these go through the tunnel; undefined: those that DHCP names. */
-  readonly routes: readonly Net[] | undefined;
+  /** Exactly these go through the tunnel; where there is none, those that DHCP names. */
+  readonly routes: readonly Net[];
 }
 
 /** A route over the tunnel's interface; without `via` the hosts are neighbours. */
@@ -53,7 +53,7 @@ export function planRoutes(
   const gateway = network.gateway === undefined ? undefined : ipv4Address(network.gateway);
   const via = (family: 4 | 6) => (family === 4 ? gateway : network.router);
   const wanted: PlannedRoute[] = [];
-  if (wishes.routes !== undefined) {
+  if (wishes.routes.length > 0) {
     for (const net of wishes.routes) wanted.push({ to: networkOf(net), via: via(net.family) });
   } else {
     for (const route of network.routes ?? []) {

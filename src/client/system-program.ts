@@ -29,9 +29,25 @@ export async function runProgram(command: readonly string[], stdin?: string): Pr
   });
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   const code = await child.exited;
-  if (code === 0) return output;
-  const said = errors.trim().slice(0, MAX_TOLD_CHARS) || `exit code ${code}`;
-  throw new VpnError("program_failed", `Cannot run ${command.join(" ")}: ${said}`);
+  if (code !== 0) throw failure(command, errors, code);
+  return output;
+}
+
+/** The same while everything else waits. @throws VpnError `program_failed` with what it said */
+export function runProgramAtOnce(command: readonly string[], stdin: string): void {
+  const { success, stderr, exitCode } = Bun.spawnSync([...command], {
+    stdin: new TextEncoder().encode(stdin),
+    stdout: "ignore",
+    stderr: "pipe",
+    timeout: DEADLINE_MS,
+    killSignal: "SIGKILL",
+  });
+  if (!success) throw failure(command, stderr.toString(), exitCode);
+}
+
+function failure(command: readonly string[], errors: string, code: number | null): VpnError {
+  const said = errors.trim().slice(0, MAX_TOLD_CHARS) || `exit code ${code ?? "none"}`;
+  return new VpnError("program_failed", `Cannot run ${command.join(" ")}: ${said}`);
 }
 
 function isExecutable(file: string): boolean {

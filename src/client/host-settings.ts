@@ -1,0 +1,244 @@
+import type { Clock } from "../base/clock.ts";
+import { EXIT, ExitError, messageOf } from "../base/errors.ts";
+import { formatIpv4, type Ipv4 } from "../base/ip.ts";
+import { MAX_SERVER_ADDRESSES } from "../base/limits.ts";
+import type { AccountConfig, NicConfig } from "../config/client-config.ts";
+import { refuseDefaultRouter } from "../platform/interface-setting.ts";
+import { tryGetLink } from "../platform/link.ts";
+import { watchLinks, type NetlinkWatch } from "../platform/netlink-watch.ts";
+import { openPoller, type Poller } from "../platform/poller.ts";
+import { systemLookup, type Lookup } from "../transport/host-addresses.ts";
+import { DnsKeeper } from "./dns-keeper.ts";
+import {
+  findNft,
+  killSwitchScript,
+  killSwitchTable,
+  runNft,
+  type TunnelPeer,
+} from "./kill-switch.ts";
+import { RouteKeeper } from "./route-keeper.ts";
+import type { TunnelNetwork } from "./route-plan.ts";
+import { ServerNames } from "./server-names.ts";
+import type { ClientEvent } from "./status.ts";
+import { recover, undoSteps, type UndoDeps } from "./undo.ts";
+import { UndoFile, undoPath } from "./undo-file.ts";
+import type { UndoStep } from "./undo-step.ts";
+
+/** What the hub's DHCP server said, or what was written down in its place. */
+export interface HubNetwork extends TunnelNetwork {
+  readonly dns?: readonly Ipv4[] | undefined;
+  readonly domain?: string | undefined;
+}
+
+/** How an account changes the network of the machine it runs on: routes, name servers, packet filter. */
+export interface HostSettings {
+  /** Addresses of a host that is to be dialled: for use in place of the system's resolver. */
+  readonly lookup: Lookup;
+  /** Prepares the way to a server or proxy, and lets nothing else out: call it before connecting. @throws VpnError */
+  admit(address: string, port: number): void;
+  /** A session stands. */
+  confirm(): void;
+  /** The machine has its addresses on the hub. */
+  setNetwork(network: HubNetwork): void;
+  /** Takes everything back. May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface HostSettingsOptions {
+  /** The account's name, as for its socket. */
+  readonly name: string;
+  readonly account: Pick<AccountConfig, "defaultRoute" | "dns" | "routes" | "killSwitch">;
+  readonly nic: Pick<NicConfig, "device" | "address" | "dhcpClient">;
+  readonly stateDir: string;
+  /** PATH of the environment. */
+  readonly searchPath: string;
+  readonly processId: number;
+  readonly clock: Clock;
+  readonly onEvent: (event: ClientEvent) => void;
+}
+
+/** resolv.conf(5). */
+const RESOLV_CONF = "/etc/resolv.conf";
+
+export type OpenHostSettings = (options: HostSettingsOptions) => Promise<HostSettings>;
+
+/**
+ * Takes back what crashed processes left, and gets ready for an account whose interface exists and is down.
+ * @throws ExitError 64 for wishes that contradict each other, 69 where nft is missing
+ */
+export const openHostSettings: OpenHostSettings = async (options) => {
+  const { account, nic, name, stateDir, searchPath, onEvent } = options;
+  const asksDhcp = account.defaultRoute || account.dns;
+  if (asksDhcp && (nic.address.kind !== "dhcp" || nic.dhcpClient !== "own")) {
+    const what = account.defaultRoute ? "default_route" : "dns";
+    throw new ExitError(
+      EXIT.usage,
+      `"${what}" is taken from the hub's DHCP server: it needs address = "dhcp" and dhcp_client = "own"`,
+    );
+  }
+  const nft = account.killSwitch ? findNft(searchPath) : undefined;
+  const deps: UndoDeps = {
+    searchPath,
+    onWarning: (code, message) => onEvent({ event: "warning", code, message }),
+  };
+  const { peers } = await recover(stateDir, nft === undefined ? undefined : name, deps);
+  const settings = new LinuxHostSettings(options, deps, nft, peers);
+  try {
+    settings.open();
+  } catch (error) {
+    await settings.close();
+    throw error;
+  }
+  return settings;
+};
+
+class LinuxHostSettings implements HostSettings {
+  readonly #options: HostSettingsOptions;
+  readonly #deps: UndoDeps;
+  readonly #nft: string | undefined;
+  readonly #undo: UndoFile;
+  readonly #names: ServerNames;
+  readonly #table: string;
+  /** The last ones first; those of a crashed process whose switch still stands are among them. */
+  #peers: readonly TunnelPeer[];
+  #switch: UndoStep | undefined;
+  #routes: RouteKeeper | undefined;
+  #dns: DnsKeeper | undefined;
+  #poller: Poller | undefined;
+  #watch: NetlinkWatch | undefined;
+  #wasUp = false;
+  /** Rules and filter agree with `#peers`. */
+  #isReady = false;
+  #isClosed = false;
+  /** Orders to other programs, one after the other. */
+  #orders: Promise<void> = Promise.resolve();
+
+  constructor(
+    options: HostSettingsOptions,
+    deps: UndoDeps,
+    nft: string | undefined,
+    peers: readonly TunnelPeer[],
+  ) {
+    const { name, account, stateDir, processId, clock } = options;
+    this.#options = options;
+    this.#deps = deps;
+    this.#nft = nft;
+    this.#peers = peers;
+    this.#table = killSwitchTable(name.toLowerCase());
+    this.#undo = new UndoFile(undoPath(stateDir, name), processId);
+    this.#names = new ServerNames({
+      clock,
+      rememberFirst: account.defaultRoute || account.dns || account.killSwitch,
+      lookup: systemLookup,
+    });
+    this.#names.inherit(peers.map(({ address }) => address));
+  }
+
+  open(): void {
+    const { name, account, nic, searchPath } = this.#options;
+    const { onWarning } = this.#deps;
+    const undo = this.#undo;
+    const { device } = nic;
+    const link = tryGetLink(device);
+    if (link === undefined) throw new Error(`interface ${device} is not there`);
+    if (this.#peers.length > 0) {
+      this.#switch = { kind: "kill-switch", table: this.#table, peers: this.#peers };
+      undo.record(this.#switch);
+    }
+    // The kernel would take the hub's IPv6 routers for the machine's, asked or not, and mix them with the uplink's.
+    refuseDefaultRouter(device, (error) =>
+      onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),
+    );
+    this.#routes = new RouteKeeper({ wishes: account, device: link.index, undo, onWarning });
+    if (account.dns) {
+      this.#dns = new DnsKeeper({
+        path: RESOLV_CONF,
+        device,
+        account: name,
+        searchPath,
+        undo,
+        onWarning,
+      });
+    }
+  }
+
+  readonly lookup: Lookup = (host, family) => this.#names.find(host, family);
+
+  /** Peers that were admitted before stay: their connections may still carry the session. */
+  admit(dialled: string, port: number): void {
+    // A zone names the interface of a link-local address: neither a rule nor a filter's set takes one.
+    const address = dialled.split("%")[0]!;
+    const isKnown = this.#peers.some((peer) => peer.address === address && peer.port === port);
+    if (this.#isClosed || (isKnown && this.#isReady)) return;
+    const others = this.#peers.filter((peer) => peer.address !== address || peer.port !== port);
+    this.#peers = [{ address, port }, ...others].slice(0, MAX_SERVER_ADDRESSES);
+    this.#isReady = false;
+    this.#routes?.setServers([...new Set(this.#peers.map((peer) => peer.address))]);
+    if (this.#nft !== undefined) this.#raise(this.#nft);
+    this.#isReady = true;
+  }
+
+  confirm(): void {
+    this.#names.confirm();
+  }
+
+  setNetwork(network: HubNetwork): void {
+    if (this.#isClosed) return;
+    try {
+      this.#routes?.setNetwork(network);
+      if (this.#routes?.hasRoutes === true) this.#watchLink();
+    } catch (error) {
+      this.#deps.onWarning("routes_failed", `Cannot set the routes: ${messageOf(error)}`);
+    }
+    const servers = (network.dns ?? []).map(formatIpv4);
+    this.#enqueue(() => this.#dns?.set({ servers, domain: network.domain }));
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#watch?.close();
+    this.#poller?.close();
+    await this.#orders;
+    await this.#dns?.close();
+    this.#routes?.close();
+    const step = this.#switch;
+    if (step === undefined) return;
+    const failed = await undoSteps([step], this.#deps);
+    if (failed.length === 0) this.#undo.forget(step);
+  }
+
+  #raise(nft: string): void {
+    const { device } = this.#options.nic;
+    const was = this.#switch;
+    const step: UndoStep = { kind: "kill-switch", table: this.#table, peers: this.#peers };
+    if (was === undefined) this.#undo.record(step);
+    else this.#undo.exchange(was, step);
+    this.#switch = step;
+    runNft(nft, killSwitchScript(this.#table, device, this.#peers));
+  }
+
+  #watchLink(): void {
+    if (this.#watch !== undefined) return;
+    this.#wasUp = true;
+    this.#poller ??= openPoller();
+    this.#watch = watchLinks(this.#poller, () => this.#lookAtLink());
+  }
+
+  /** The kernel drops the routes of an interface that goes down; they come back with it (FI-06). */
+  #lookAtLink(): void {
+    const isUp = tryGetLink(this.#options.nic.device)?.isUp === true;
+    if (isUp && !this.#wasUp) this.#routes?.apply(true);
+    this.#wasUp = isUp;
+  }
+
+  #enqueue(order: () => Promise<void> | undefined): Promise<void> {
+    const done = this.#orders.then(order);
+    // Who gave the order learns of its failure; the next one is carried out all the same.
+    this.#orders = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
+  }
+}

@@ -1,0 +1,253 @@
+import { messageOf, SystemError, VpnError } from "../base/errors.ts";
+import { formatAddress, formatNet, tryParseAddress, type IpAddress, type Net } from "../base/ip.ts";
+import { addRoute, removeRoute, type Route } from "../platform/ip-route.ts";
+import {
+  addRule,
+  listRulePriorities,
+  MAIN_TABLE,
+  removeRule,
+  type Rule,
+} from "../platform/ip-rule.ts";
+import {
+  planRoutes,
+  type PlannedRoute,
+  type RouteWishes,
+  type TunnelNetwork,
+} from "./route-plan.ts";
+import type { UndoFile } from "./undo-file.ts";
+import type { UndoStep } from "./undo-step.ts";
+
+// How all traffic is sent through the tunnel, but the tunnel itself. Rules of the routing policy do it, in this order:
+//
+//   to each server's address    the main table: whatever the machine has beside the tunnel
+//   to each server's address    else nowhere
+//   everything                  the main table, without its default route: what is near stays near
+//   everything                  the tunnel's table, which holds its default route
+//
+// The usual alternatives, 0.0.0.0/1 with 128.0.0.0/1 in the main table or a default route of a lower metric, need host
+// routes to the server that copy the uplink's next hop: those must follow every renewal, roaming and flap, and until
+// they have, the tunnel is sent into itself or its packets leave it. Here no route of anybody else is copied, hidden
+// or changed: the main table keeps the uplink's default route, its DHCP client may replace it as it likes, with several
+// next hops, source addresses, metrics and flags, and the very next packet to the server uses it. Where the uplink is gone
+// the second rule keeps the tunnel's packets out of the tunnel. To undo it is to delete rules that name our own table.
+//
+// Routes to single networks go to the main table, where the longest prefix wins; the kernel deletes them with the
+// interface. The servers' addresses are cut out of them (route-plan.ts).
+
+/** Rules of slot n have priorities 16800 + 2n and 16900 + 2n, so that all servers come before all tunnels. */
+const SERVER_PRIORITY = 16_800;
+const TUNNEL_PRIORITY = 16_900;
+const SLOTS = 50;
+/** "PB" in the upper half: tables that nobody else numbers so. */
+const TABLE = 0x5042_0000;
+
+const EEXIST = 17;
+const ESRCH = 3;
+const ENODEV = 19;
+const EOPNOTSUPP = 95;
+
+export interface RouteKeeperOptions {
+  readonly wishes: RouteWishes;
+  /** Index of the tunnel's interface. */
+  readonly device: number;
+  readonly undo: UndoFile;
+  readonly onWarning: (code: string, message: string) => void;
+}
+
+/** Keeps the machine's routes as an account wants them. */
+export class RouteKeeper {
+  readonly #options: RouteKeeperOptions;
+  #network: TunnelNetwork = { nets: [] };
+  #servers: readonly IpAddress[] = [];
+  #slot: number | undefined;
+  #installed = new Map<string, Route>();
+  /** Rules that stand, by family of the default route or by server. */
+  readonly #rules = new Map<string, { readonly rules: Rule[]; readonly steps: UndoStep[] }>();
+  #warnedOf = "";
+
+  constructor(options: RouteKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** True if a default route may come to pass, and so the servers need their way kept. */
+  get wantsDefault(): boolean {
+    const { defaultRoute, routes } = this.#options.wishes;
+    return defaultRoute || routes.some(({ prefix }) => prefix === 0);
+  }
+
+  /** True if routes stand that go with the interface. */
+  get hasRoutes(): boolean {
+    return this.#installed.size > 0;
+  }
+
+  /** These are where the tunnel goes: to be called before they are dialled. @throws SystemError */
+  setServers(addresses: readonly string[]): void {
+    this.#servers = addresses.map(tryParseAddress).filter((address) => address !== undefined);
+    if (this.wantsDefault) this.#pin();
+    this.apply();
+  }
+
+  /** What is known of the network behind the tunnel has changed. */
+  setNetwork(network: TunnelNetwork): void {
+    this.#network = network;
+    this.apply();
+  }
+
+  /** Brings the machine in line with the plan, also after the kernel dropped routes with a link that went down. */
+  apply(isLinkBack = false): void {
+    if (isLinkBack) for (const [key, route] of this.#installed) this.#remove(key, route);
+    const { wishes, onWarning } = this.#options;
+    const plan = planRoutes(wishes, this.#network, this.#servers);
+    if (plan.dropped > 0) {
+      this.#warnOnce("too_many_routes", `${plan.dropped} routes are too many and left out`);
+    }
+    const wanted = new Map<string, Route>();
+    for (const route of plan.specific) this.#want(wanted, route, MAIN_TABLE);
+    for (const route of plan.defaults) this.#want(wanted, route, TABLE + this.#takeSlot());
+    for (const [key, route] of this.#installed) {
+      if (!wanted.has(key)) this.#remove(key, route);
+    }
+    for (const [key, route] of wanted) {
+      if (!this.#installed.has(key)) this.#add(key, route);
+    }
+    for (const { to } of plan.defaults) {
+      try {
+        this.#divert(to.family);
+      } catch (error) {
+        onWarning("default_route_failed", `Cannot take the default route: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  /** Takes the rules back; the routes go with the interface. */
+  close(): void {
+    for (const [key, { rules, steps }] of [...this.#rules].toReversed()) {
+      this.#drop(key, rules, steps);
+    }
+  }
+
+  #want(wanted: Map<string, Route>, { to, via }: PlannedRoute, table: number): void {
+    const { device } = this.#options;
+    const route =
+      via === undefined ? { to, device, table } : { to, via, device, table, onlink: true };
+    wanted.set(keyOf(route), route);
+  }
+
+  #add(key: string, route: Route): void {
+    try {
+      addRoute(route);
+      this.#installed.set(key, route);
+    } catch (error) {
+      const isTaken = error instanceof SystemError && error.errno === EEXIST;
+      const why = isTaken ? "another interface has it" : messageOf(error);
+      this.#warnOnce("route_failed", `Cannot route ${formatNet(route.to)} to the tunnel: ${why}`);
+    }
+  }
+
+  #remove(key: string, route: Route): void {
+    this.#installed.delete(key);
+    try {
+      removeRoute(route);
+    } catch (error) {
+      // Gone with a link or an address that went down.
+      const isGone = error instanceof SystemError && [ESRCH, ENODEV].includes(error.errno);
+      if (!isGone) this.#warnOnce("route_failed", messageOf(error));
+    }
+  }
+
+  /** Servers that are new are pinned before those of before are let go. */
+  #pin(): void {
+    const slot = this.#takeSlot();
+    const keys = new Set<string>();
+    for (const { family, bytes } of this.#servers) {
+      const to: Net = { family, bytes, prefix: bytes.length * 8 };
+      const key = `server ${formatAddress(bytes)}`;
+      keys.add(key);
+      const priority = SERVER_PRIORITY + 2 * slot;
+      this.#install(key, [
+        { family, priority, to, action: { kind: "lookup", table: MAIN_TABLE } },
+        { family, priority: priority + 1, to, action: { kind: "unreachable" } },
+      ]);
+    }
+    for (const [key, { rules, steps }] of this.#rules) {
+      if (key.startsWith("server ") && !keys.has(key)) this.#drop(key, rules, steps);
+    }
+  }
+
+  /** Sends what has no nearer way to the tunnel's table. */
+  #divert(family: 4 | 6): void {
+    const slot = this.#takeSlot();
+    const priority = TUNNEL_PRIORITY + 2 * slot;
+    this.#install(`default ${family}`, [
+      { family, priority, action: { kind: "lookup", table: MAIN_TABLE, suppressPrefix: 0 } },
+      { family, priority: priority + 1, action: { kind: "lookup", table: TABLE + slot } },
+    ]);
+  }
+
+  #install(key: string, rules: Rule[]): void {
+    if (this.#rules.has(key)) return;
+    const { undo } = this.#options;
+    const steps = rules.map((rule): UndoStep => ({ kind: "rule", rule }));
+    undo.record(...steps);
+    this.#rules.set(key, { rules, steps });
+    for (const rule of rules) add(rule);
+  }
+
+  #drop(key: string, rules: readonly Rule[], steps: readonly UndoStep[]): void {
+    for (const rule of rules.toReversed()) {
+      try {
+        removeRule(rule);
+      } catch (error) {
+        // Somebody flushed the rules: what was to be gone is gone.
+        if (!(error instanceof SystemError)) throw error;
+      }
+    }
+    this.#rules.delete(key);
+    this.#options.undo.forget(...steps);
+  }
+
+  /** The first slot of which no rule stands: another account may have one of its own. */
+  #takeSlot(): number {
+    if (this.#slot !== undefined) return this.#slot;
+    const taken = new Set([...listRulePriorities(4), ...listRulePriorities(6)]);
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const own = [SERVER_PRIORITY, TUNNEL_PRIORITY].flatMap((base) =>
+        [0, 1].map((n) => base + 2 * slot + n),
+      );
+      if (own.some((priority) => taken.has(priority))) continue;
+      this.#slot = slot;
+      return slot;
+    }
+    throw new VpnError(
+      "no_rules_left",
+      `Cannot route: ${SLOTS} accounts have taken the default route`,
+    );
+  }
+
+  /** The same text once: plans are made again with every renewal of a lease. */
+  #warnOnce(code: string, message: string): void {
+    if (this.#warnedOf.includes(message)) return;
+    this.#warnedOf += `${message}\n`;
+    this.#options.onWarning(code, message);
+  }
+}
+
+function add(rule: Rule): void {
+  try {
+    addRule(rule);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.errno === EEXIST) return;
+    if (error.errno !== EOPNOTSUPP) throw error;
+    throw new VpnError(
+      "no_policy_routing",
+      "Cannot take the default route: this kernel is built without policy routing (CONFIG_IP_MULTIPLE_TABLES)",
+      { cause: error },
+    );
+  }
+}
+
+function keyOf({ to, via, table }: Route): string {
+  const gate = via === undefined ? "" : formatAddress(via.bytes);
+  return `${formatNet(to)} ${gate} ${table}`;
+}

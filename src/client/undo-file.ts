@@ -1,0 +1,133 @@
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { MAX_UNDO_BYTES } from "../base/limits.ts";
+import { bootId, tryMarkProcess, type ProcessMark } from "../platform/process-life.ts";
+import { controlPath } from "./control-call.ts";
+import { encodeStep, outlivesBoot, tryParseStep, type UndoStep } from "./undo-step.ts";
+
+const SUFFIX = ".undo";
+const VERSION = 1;
+
+/** The undo file of an account, beside its socket (config-proposal.md 2.1). */
+export function undoPath(stateDir: string, name: string): string {
+  return controlPath(stateDir, name).replace(/\.sock$/, SUFFIX);
+}
+
+/** The undo files in the state directory, in order. */
+export function listUndoFiles(stateDir: string): string[] {
+  const names = readdirSync(stateDir).filter((name) => name.endsWith(SUFFIX));
+  return names.sort().map((name) => join(stateDir, name));
+}
+
+/** What a file holds that a process left, as far as it still stands. */
+export interface Leftover {
+  readonly path: string;
+  readonly owner: ProcessMark;
+  readonly steps: readonly UndoStep[];
+}
+
+/** Reads an undo file; undefined if there is none, or it is not one: then nothing in it can be trusted. */
+export function tryReadLeftover(path: string): Leftover | undefined {
+  try {
+    if (statSync(path).size > MAX_UNDO_BYTES) return undefined;
+    const { version, owner, steps } = JSON.parse(readFileSync(path, "utf8")) as {
+      version?: unknown;
+      owner?: Partial<ProcessMark>;
+      steps?: unknown;
+    };
+    const { pid, startTicks, boot } = owner ?? {};
+    if (version !== VERSION || !Array.isArray(steps)) return undefined;
+    if (pid === undefined || startTicks === undefined || boot === undefined) return undefined;
+    const parsed = steps.map(tryParseStep);
+    const known = parsed.filter((step) => step !== undefined);
+    if (known.length !== parsed.length) return undefined;
+    const isOtherBoot = boot !== bootId();
+    const standing = isOtherBoot ? known.filter(outlivesBoot) : known;
+    return { path, owner: { pid, startTicks, boot }, steps: standing };
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as { code?: string }).code === "ENOENT") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * What must be taken back when the account ends, on disk before it is done, so that a crash at any moment leaves
+ * either nothing to undo or a record of it. A recorded step may therefore never have been done: undoing allows for it.
+ */
+export class UndoFile {
+  readonly #path: string;
+  readonly #owner: ProcessMark;
+  #steps: UndoStep[] = [];
+
+  constructor(path: string, pid: number) {
+    const owner = tryMarkProcess(pid);
+    if (owner === undefined) throw new Error(`process ${pid} does not run`);
+    this.#path = path;
+    this.#owner = owner;
+  }
+
+  get steps(): readonly UndoStep[] {
+    return this.#steps;
+  }
+
+  /** Records steps that are about to be done. @throws where the disk does not take it: then do not do them */
+  record(...steps: readonly UndoStep[]): void {
+    this.#replace([...this.#steps, ...steps]);
+  }
+
+  /** Records a change of what was recorded before; `was` goes. */
+  exchange(was: UndoStep, step: UndoStep): void {
+    this.#replace(this.#steps.map((each) => (each === was ? step : each)));
+  }
+
+  /** Forgets steps that are undone; with the last one the file goes. */
+  forget(...steps: readonly UndoStep[]): void {
+    this.#replace(this.#steps.filter((each) => !steps.includes(each)));
+  }
+
+  #replace(steps: UndoStep[]): void {
+    if (steps.length === 0) rmSync(this.#path, { force: true });
+    else writeDurably(this.#path, encode(this.#owner, steps));
+    this.#steps = steps;
+  }
+}
+
+/** Writes what could not be undone back for the next start, or removes the file where nothing is left. */
+export function keepLeftover({ path, owner }: Leftover, steps: readonly UndoStep[]): void {
+  if (steps.length === 0) rmSync(path, { force: true });
+  else writeDurably(path, encode(owner, steps));
+}
+
+function encode(owner: ProcessMark, steps: readonly UndoStep[]): string {
+  return `${JSON.stringify({ version: VERSION, owner, steps: steps.map(encodeStep) }, null, 1)}\n`;
+}
+
+/** On disk, whole, with mode 0600, when this returns. */
+function writeDurably(path: string, text: string): void {
+  const fd = openSync(`${path}.new`, "w", 0o600);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(`${path}.new`, path);
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}

@@ -1,0 +1,126 @@
+import { messageOf, SystemError, VpnError } from "../base/errors.ts";
+import { removeRule } from "../platform/ip-rule.ts";
+import { isRunning } from "../platform/process-life.ts";
+import { tryGetLink } from "../platform/link.ts";
+import { restoreResolvConf } from "./dns-file.ts";
+import { findNft, killSwitchRemoval, runNft, type TunnelPeer } from "./kill-switch.ts";
+import { runProgram, tryFindProgram } from "./system-program.ts";
+import type { UndoStep } from "./undo-step.ts";
+import { keepLeftover, listUndoFiles, tryReadLeftover, undoPath } from "./undo-file.ts";
+
+const ENOENT = 2;
+const ESRCH = 3;
+
+export interface UndoDeps {
+  /** PATH of the environment. */
+  readonly searchPath: string;
+  /** Something could not be put back as it was. */
+  readonly onWarning: (code: string, message: string) => void;
+}
+
+/** Takes steps back, the last one first. Gives those that failed, in their order; each has been warned of. */
+export async function undoSteps(steps: readonly UndoStep[], deps: UndoDeps): Promise<UndoStep[]> {
+  const failed: UndoStep[] = [];
+  for (const step of steps.toReversed()) {
+    try {
+      await undo(step, deps);
+    } catch (error) {
+      deps.onWarning("undo_failed", `Cannot undo ${describe(step)}: ${messageOf(error)}`);
+      failed.unshift(step);
+    }
+  }
+  return failed;
+}
+
+/** What a kill switch of a crashed process still lets through; the account that takes it over begins with these. */
+export interface Recovered {
+  readonly peers: readonly TunnelPeer[];
+}
+
+/**
+ * Takes back what processes left that ended without doing so, of all accounts in the state directory. With
+ * `keepKillSwitchOf` the switch of that account stays up: it is about to be set again, and nothing must slip out in between.
+ */
+export async function recover(
+  stateDir: string,
+  keepKillSwitchOf: string | undefined,
+  deps: UndoDeps,
+): Promise<Recovered> {
+  const kept = keepKillSwitchOf === undefined ? undefined : undoPath(stateDir, keepKillSwitchOf);
+  let peers: readonly TunnelPeer[] = [];
+  for (const path of listUndoFiles(stateDir)) {
+    const leftover = tryReadLeftover(path);
+    if (leftover === undefined) {
+      const message = `Cannot undo what a crash left: ${path} is not readable as a record of it`;
+      deps.onWarning("undo_unreadable", message);
+      continue;
+    }
+    if (isRunning(leftover.owner)) continue;
+    const switches = leftover.steps.filter((step) => step.kind === "kill-switch" && path === kept);
+    const others = leftover.steps.filter((step) => !switches.includes(step));
+    const failed = await undoSteps(others, deps);
+    keepLeftover(leftover, [...failed, ...switches]);
+    for (const step of switches) if (step.kind === "kill-switch") peers = step.peers;
+  }
+  return { peers };
+}
+
+/** Takes back what a crashed process of one account left. False if it left nothing. */
+export async function recoverAccount(
+  stateDir: string,
+  name: string,
+  deps: UndoDeps,
+): Promise<boolean> {
+  const leftover = tryReadLeftover(undoPath(stateDir, name));
+  if (leftover === undefined || isRunning(leftover.owner)) return false;
+  keepLeftover(leftover, await undoSteps(leftover.steps, deps));
+  return true;
+}
+
+async function undo(step: UndoStep, { searchPath, onWarning }: UndoDeps): Promise<void> {
+  switch (step.kind) {
+    case "rule":
+      return tolerate([ENOENT, ESRCH], () => removeRule(step.rule));
+    case "kill-switch":
+      return runNft(findNft(searchPath), killSwitchRemoval(step.table));
+    case "resolved":
+      // The settings of a link go with it.
+      if (tryGetLink(step.device) === undefined) return;
+      await runProgram([find("resolvectl", searchPath), "revert", step.device]);
+      return;
+    case "resolvconf":
+      await runProgram([find("resolvconf", searchPath), "-d", step.record]);
+      return;
+    case "resolv.conf":
+      if (restoreResolvConf(step)) return;
+      onWarning("dns_changed", `${step.path} was changed by somebody else meanwhile: it stays so`);
+  }
+}
+
+function find(program: string, searchPath: string): string {
+  const found = tryFindProgram(program, searchPath);
+  if (found !== undefined) return found;
+  throw new VpnError("program_missing", `${program} is not installed`);
+}
+
+function tolerate(errnos: readonly number[], act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof SystemError) || !errnos.includes(error.errno)) throw error;
+  }
+}
+
+function describe(step: UndoStep): string {
+  switch (step.kind) {
+    case "rule":
+      return `routing rule ${step.rule.priority}`;
+    case "kill-switch":
+      return `the kill switch ${step.table}`;
+    case "resolved":
+    case "resolvconf":
+      return "the name servers";
+    case "resolv.conf":
+      return `the change of ${step.path}`;
+  }
+}
