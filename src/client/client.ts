@@ -16,6 +16,7 @@ import { Cable } from "./cable.ts";
 import { openControl, type ControlSocket } from "./control.ts";
 import { loadInstallation, loadMac } from "./identity.ts";
 import { KnownServers } from "./known-servers.ts";
+import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
 import type { ClientEvent, ClientState, ClientStatus } from "./status.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
@@ -44,6 +45,8 @@ export interface ClientDeps {
   readonly random: Random;
   readonly log: Log;
   readonly openNic: OpenNic;
+  /** Without it the machine's routes, name servers and filter stay as they are. */
+  readonly openHostSettings?: OpenHostSettings;
   /** That of the protocol, but in tests. */
   readonly dial?: (target: DialTarget, deps: DialDeps) => Promise<OpenSession>;
 }
@@ -63,11 +66,22 @@ export async function openClient(options: ClientOptions, deps: ClientDeps): Prom
     { stateDir, tempDir, name: resolved.name, clock: deps.clock },
     { status: () => client.status(), disconnect: () => void client.stop() },
   );
+  let nic: VirtualNic | undefined;
   try {
     const { device, mtu } = resolved.nic;
     const onLost = (reason: CloseReason) => client.fail(nicLoss(reason));
-    client.attach(control, deps.openNic({ device, mtu, mac, onLost }));
+    nic = deps.openNic({ device, mtu, mac, onLost });
+    const { account } = resolved;
+    const host = await deps.openHostSettings?.({
+      ...options,
+      name: resolved.name,
+      account,
+      nic: resolved.nic,
+      clock: deps.clock,
+    });
+    client.attach(control, nic, host);
   } catch (error) {
+    nic?.close();
     control.close();
     throw error;
   }
@@ -84,6 +98,7 @@ export class Client {
   readonly #startedAt: number;
   readonly #cable = new Cable();
   #nic: VirtualNic | undefined;
+  #host: HostSettings | undefined;
   #addressing: Addressing | undefined;
   #control: ControlSocket | undefined;
   #isUp = false;
@@ -116,11 +131,12 @@ export class Client {
   }
 
   /** Hands over what `openClient` made; it is closed with the client. */
-  attach(control: ControlSocket, nic: VirtualNic): void {
+  attach(control: ControlSocket, nic: VirtualNic, host?: HostSettings): void {
     const { resolved, stateDir, searchPath, onEvent } = this.#options;
     const { clock, random } = this.#deps;
     this.#control = control;
     this.#nic = nic;
+    this.#host = host;
     nic.port.plug(this.#cable);
     this.#addressing = createAddressing(resolved.nic, this.#mac, nic, {
       clock,
@@ -128,6 +144,7 @@ export class Client {
       stateDir,
       searchPath,
       onEvent,
+      onNetwork: (network) => host?.setNetwork(network),
     });
   }
 
@@ -143,6 +160,7 @@ export class Client {
     } finally {
       this.#isStopping = true;
       await this.#addressing?.stop();
+      await this.#host?.close();
       this.#nic?.close();
       this.#control?.close();
     }
