@@ -10,6 +10,7 @@ import type { Log } from "../observe/log.ts";
 import { CLIENT_PRODUCT } from "../session/handshake.ts";
 import { dial, type Credential, type DialDeps, type DialTarget } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
+import type { DialOptions } from "../transport/tls-dialer.ts";
 import type { ResolvedAccount } from "./account.ts";
 import { createAddressing, type Addressing } from "./addressing.ts";
 import { Cable } from "./cable.ts";
@@ -245,7 +246,23 @@ export class Client {
     };
     const open = this.#deps.dial ?? dial;
     return (signal, onPhase) =>
-      open(target, { clock, random, log, heartbeat, signal, onPhase, egressBytes: EGRESS_BYTES });
+      open(target, {
+        clock,
+        random,
+        log,
+        heartbeat,
+        signal,
+        onPhase,
+        egressBytes: EGRESS_BYTES,
+        ...this.#way(),
+      });
+  }
+
+  /** The way to the server is the account's, and is ready before it is used. */
+  #way(): Pick<DialOptions, "lookup" | "onAddress"> {
+    const host = this.#host;
+    if (host === undefined) return {};
+    return { lookup: host.lookup, onAddress: (address, port) => host.admit(address, port) };
   }
 
   #plug(open: OpenSession): void {
@@ -255,6 +272,7 @@ export class Client {
     const addressing = this.#addressing;
     if (nic === undefined || addressing === undefined) throw new Error("run() before attach()");
     this.#pin();
+    this.#host?.confirm();
     // Once: the interface and its routes outlive the session.
     if (!this.#isUp) nic.setUp();
     this.#isUp = true;
