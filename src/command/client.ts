@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { resolveAccount, type AccountFlags, type ResolvedAccount } from "../client/account.ts";
 import { openClient, type Client } from "../client/client.ts";
+import { openHostSettings } from "../client/host-settings.ts";
 import { openTapNic } from "../client/tap-nic.ts";
 import type { AccountCredential, ProxySetting } from "../config/client-config.ts";
 import { loadClientConfig } from "../config/load.ts";
@@ -58,7 +59,7 @@ export async function connect(
         interactive: environment.stdoutIsTerminal && !flags.json,
         onEvent: (event) => view.event(event),
       },
-      { clock: environment.clock, random: environment.random, log, openNic: openTapNic },
+      { clock: environment.clock, random: environment.random, log, openNic: openTapNic, openHostSettings },
     );
     if (interrupts.first !== undefined) void client.stop();
     await client.run();
