@@ -64,10 +64,16 @@ function killGroup(leader: number): void {
   }
 }
 
+/** What is used of a stream's reader. */
+interface ByteSource {
+  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 /** What a stream says until it is enough, it ends, it is cancelled, or the most that an answer may have. */
 class Reading {
   readonly done: Promise<Uint8Array>;
-  readonly #reader: Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
+  readonly #reader: ByteSource;
 
   constructor(stream: ReadableStream<Uint8Array>, isEnough: (bytes: Uint8Array) => boolean) {
     this.#reader = stream.getReader();
@@ -82,7 +88,7 @@ class Reading {
     let bytes: Uint8Array = new Uint8Array(0);
     while (bytes.length < MAX_NTLM_ANSWER_BYTES && !isEnough(bytes)) {
       const { done, value } = await this.#reader.read();
-      if (done) break;
+      if (done || value === undefined) break;
       bytes = Buffer.concat([bytes, value]).subarray(0, MAX_NTLM_ANSWER_BYTES);
     }
     return bytes;
