@@ -37,7 +37,6 @@ const MIN_TRY_BYTES = 128;
 /** A frame counts as shrunk from one part in 16 on: less is not worth the other side's work. */
 const LEAST_GAIN_SHIFT = 4;
 
-const flows = new StubbornFlows();
 const forwarded = new ForwardedBlocks();
 let deflate: DeflateCoder | undefined;
 let lz4: Lz4Coder | undefined;
@@ -50,6 +49,7 @@ export function createBlockCodec(name: BlockCodec["name"]): BlockCodec {
 class RunCodec implements BlockCodec {
   badBlocks = 0;
   readonly #coder: BlockCoder;
+  readonly #flows = new StubbornFlows();
   readonly #encoded: FrameRun = emptyRun(PACKET_BYTES);
   readonly #decoded: FrameRun = emptyRun(PACKET_BYTES);
 
@@ -102,10 +102,10 @@ class RunCodec implements BlockCodec {
   #block(at: number, size: number, to: number): number {
     const coder = this.#coder;
     if (size < MIN_TRY_BYTES) return coder.store(at, size, to);
-    const flow = flows.flowOf(coder.view, at, size);
-    if (!flows.mayShrink(flow)) return coder.store(at, size, to);
+    const flow = this.#flows.flowOf(coder.view, at, size);
+    if (!this.#flows.mayShrink(flow)) return coder.store(at, size, to);
     const blockBytes = coder.compress(at, size, to, size - (size >> LEAST_GAIN_SHIFT));
-    flows.note(flow, blockBytes > 0);
+    this.#flows.note(flow, blockBytes > 0);
     return blockBytes > 0 ? blockBytes : coder.store(at, size, to);
   }
 
