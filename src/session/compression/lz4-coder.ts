@@ -3,6 +3,7 @@ import path from "lz4-wasm/lz4_wasm_bg.wasm" with { type: "file" };
 import { VpnError } from "../../base/errors.ts";
 import { MAX_FRAME_BYTES } from "../../base/limits.ts";
 import { AREA_BYTES, type BlockCoder, type CoderAreas } from "./block-coder.ts";
+import { isSoundLz4 } from "./lz4-soundness.ts";
 
 // Blocks between two of ours:
 //
@@ -82,6 +83,7 @@ export class Lz4Coder implements BlockCoder {
       return bodyBytes;
     }
     if (frameBytes > MAX_FRAME_BYTES) return -1;
+    if (!isSoundLz4(this.bytes, body, at + size, frameBytes)) return -1;
     const input = this.#lz4.__wbindgen_malloc(LIBRARY_SIZE_BYTES + bodyBytes);
     this.#keepUp();
     this.view.setUint32(input, frameBytes, true);

@@ -35,6 +35,11 @@ describe("Lz4Coder", () => {
     ["that says to be longer than it is", withSize(1001)],
     ["that says to be 1601 bytes", withSize(1601)],
     ["that says to be 65535 bytes", withSize(65_535)],
+    // The library would give what its memory held last.
+    [
+      "with a match of offset 0",
+      Uint8Array.of(0, 28, 0x4f, 1, 2, 3, 4, 0, 0, 0, 0x50, 1, 2, 3, 4, 5),
+    ],
     ["with a match before its beginning", Uint8Array.of(0, 100, 0x1f, 0x41, 9, 0, 80, 0)],
     // 3,193 bytes of length stand for 814,215 bytes of one letter.
     [
