@@ -149,7 +149,7 @@ function relay(
 ) {
   return (port: number): number => {
     const pending: Buffer[] = [];
-    let down: Socket | undefined;
+    let down: Socket<unknown> | undefined;
     let timer: Timer | undefined;
     const flush = () => {
       const bytes = Buffer.concat(pending.splice(0));
@@ -157,7 +157,7 @@ function relay(
       down?.setNoDelay(true);
       for (const byte of bytes) down?.write(Uint8Array.of(byte));
     };
-    let up: Promise<Socket> | undefined;
+    let up: Promise<Socket<unknown>> | undefined;
     const listener: TCPSocketListener = Bun.listen({
       hostname: "127.0.0.1",
       port: 0,
@@ -380,7 +380,7 @@ async function sniffed(seen: Buffer[]): Promise<{ port: number }> {
     tls: { cert, key, maxVersion: 0x0303 } as Bun.TLSOptions,
     socket: { data() {} },
   });
-  let up: Promise<Socket> | undefined;
+  let up: Promise<Socket<unknown>> | undefined;
   const listener = Bun.listen({
     hostname: "127.0.0.1",
     port: 0,
