@@ -40,8 +40,9 @@ export interface Ticket {
 interface Open {
   readonly identifier: number;
   readonly request: SealedRequest;
-  /** Where it was last sent to. */
+  /** Where it was last sent to, and the look-up that gave this address. */
   sentTo: string | undefined;
+  sentBy: Promise<readonly RadiusAddress[]> | undefined;
   readonly onAnswer: (answer: RadiusPacket) => void;
 }
 
@@ -82,11 +83,12 @@ export class RadiusPeer {
     while (this.#open.has(this.#nextIdentifier)) this.#advance();
     const identifier = this.#nextIdentifier;
     this.#advance();
-    const open: Open = { identifier, request: seal(identifier), sentTo: undefined, onAnswer };
+    const request = seal(identifier);
+    const open: Open = { identifier, request, sentTo: undefined, sentBy: undefined, onAnswer };
     this.#open.set(identifier, open);
     return {
       send: () => this.#send(open),
-      moveOn: () => this.#leaveOut(open.sentTo),
+      moveOn: () => this.#leaveOut(open),
       close: () => void this.#open.delete(identifier),
     };
   }
@@ -110,32 +112,31 @@ export class RadiusPeer {
   async #send(open: Open): Promise<boolean> {
     try {
       this.#addresses ??= this.#network.resolve(this.config.host);
-      const [address] = await this.#addresses;
-      if (address === undefined) throw new Error(`${this.config.host} has no address`);
+      const addresses = this.#addresses;
+      const address = (await addresses)[0]!;
       const socket = await this.#socketOf(address.family);
       if (this.#open.get(open.identifier) !== open) return false;
       open.sentTo = address.text;
+      open.sentBy = addresses;
       socket.send(open.request.bytes, address, this.config.port);
       return true;
     } catch {
-      // The name or the socket failed; whoever asked goes on to the next server.
+      // The name or the socket failed; whoever asked goes on to the next server, and this name is looked up anew.
       this.#addresses = undefined;
       return false;
     }
   }
 
-  #leaveOut(silent: string | undefined): void {
-    const known = this.#addresses;
-    if (known === undefined || silent === undefined) return;
-    const left = known.then((addresses) => addresses.filter(({ text }) => text !== silent));
+  #leaveOut({ sentTo, sentBy }: Open): void {
+    // Another request may have found out already.
+    if (sentBy === undefined || this.#addresses !== sentBy) return;
+    const left = sentBy.then((addresses) => {
+      const others = addresses.filter(({ text }) => text !== sentTo);
+      return others.length > 0 ? others : this.#network.resolve(this.config.host);
+    });
+    // Whoever sends next is told; nobody may.
+    left.catch(() => {});
     this.#addresses = left;
-    left.then(
-      ({ length }) => {
-        if (length === 0 && this.#addresses === left) this.#addresses = undefined;
-      },
-      // A look-up that failed is forgotten by whoever waited for it.
-      () => {},
-    );
   }
 
   #socketOf(family: 4 | 6): Promise<RadiusSocket> {
