@@ -11,4 +11,4 @@ peer_topologies() {
 }
 prepare_client() { :; }
 connect_client() { vpn_connect_client "$1"; }
-after_connect() { :; }
+after_connect() { vpn_after_connect; }

@@ -6,7 +6,8 @@ IF_CLIENT=vpn_bench
 
 peer_needs() { vpn_needs; need vpnclient softether-vpnclient; need vpncmd softether-vpncmd; }
 peer_topologies() { # what the server does not grant would be measured under a wrong name
-	local names; names=$(printf '%s\n' ${PEER_OPTS//,/ } | grep -Ev '^(dir|qos)=' | tr '\n' ,)
-	PEER_OPTS=$names vpn_options tcp=1 half=no compress=no udp=no encrypt=yes && echo hub
+	local names; names=$(printf '%s\n' ${PEER_OPTS//,/ } | grep -Ev '^(dir|encrypt)=' | tr '\n' ,)
+	PEER_OPTS=$names vpn_check && [ "$(opt encrypt yes)" = yes ] && echo hub
 }
 connect_client() { echo "AccountConnect a" | se_cmd "$(ns_of "$1")" localhost /CLIENT; }
+after_connect() { se_after_connect; }

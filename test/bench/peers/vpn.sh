@@ -1,6 +1,7 @@
 # vpn: this project's server and clients, $VPN_BIN (default: dist/vpn of this checkout).
-# Options: tcp=1 half=no compress=no udp=no. A value that the program has no feature for is refused, so that
-# no figure is printed for something that was not measured.
+# Options: tcp=1..32 half=yes|no qos=yes|no compress=yes|no udp=yes|no, by default tcp=1 qos=yes and the rest no, as
+# for SoftEther. Other values are refused, and a session that does not become what was asked for ends the peer, so
+# that no figure is printed for something that was not measured.
 # vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
 VPN_BIN=${VPN_BIN:-$(cd "$BENCH_DIR/../.." && pwd)/dist/vpn}
 VPN_PORT=5555
@@ -41,15 +42,33 @@ vpn_start_server() {
 	mark server_start_ms
 }
 vpn_connect_client() { # N
+	local name flags=()
+	for name in half:half-duplex:no qos:qos:yes compress:compress:no udp:udp:no; do
+		IFS=: read -r key flag default <<<"$name"
+		[ "$(opt "$key" "$default")" = yes ] && flags+=("--$flag") || flags+=("--no-$flag")
+	done
 	(umask 077; echo pw >"$RUN/pw-c$1")
 	spawn client "$(ns_of "$1")" "$VPN_BIN" client connect --state-dir "$RUN/state-c$1" \
 		--server "$(srv_of "$1"):$VPN_PORT" --hub BENCH --user u --password-file "$RUN/pw-c$1" \
-		--nic "$IF_CLIENT" --address none --insecure
+		--nic "$IF_CLIENT" --address none --insecure --connections "$(opt tcp 1)" "${flags[@]}"
 }
-vpn_check() { vpn_options tcp=1 half=no compress=no udp=no; }
+# vpn_after_connect: until each client's session is what the options say
+vpn_after_connect() {
+	local c
+	for c in $(clients); do
+		wait_tcp "$(ns_of "$c")" $VPN_PORT "$(fewest_tcp)" $(($(fewest_tcp) + 10)) || return 1
+		python3 "$BENCH_DIR/session.py" 25 "connections>=$(fewest_tcp)" "halfDuplex=$(opt half no)" "qos=$(opt qos yes)" \
+			"compression=$(opt compress no)" "udp=$(opt udp no)" -- \
+			"$VPN_BIN" client status --json --state-dir "$RUN/state-c$c" >"$RUN/status$c" || return 1
+	done
+	[ "$REP" = 1 ] && sed 's/^/[bench]   /' "$RUN/status1" >&2
+	return 0
+}
+vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no"; }
 
 peer_needs() { vpn_needs; }
 peer_topologies() { vpn_check && echo hub; }
 start_server() { vpn_start_server; }
 connect_client() { vpn_connect_client "$1"; }
+after_connect() { vpn_after_connect; }
 scale_prepare() { :; }   # the configuration has the anonymous user from the start
