@@ -134,6 +134,8 @@ export const MAX_CONFIG_ENTRIES = 131_072;
 export const MAX_FORWARD_BYTES = 49_152;
 /** Depth to which ports in the process may answer a hub within its own delivery; more is a loop. */
 export const MAX_FORWARD_DEPTH = 8;
+/** Lines about refused logins in a minute, of all sources: fail2ban must see each, a disk must not fill. */
+export const MAX_LOGIN_FAILURE_LINES_PER_MINUTE = 600;
 /** Lines of one kind that a hub logs in a minute (robustness.md 1.5). */
 export const MAX_LOG_REPEATS_PER_MINUTE = 10;
 
@@ -150,3 +152,5 @@ export const MAX_DIAL_ADDRESSES = 32;
 export const MAX_DECLARED_BYTES = 16 << 20;
 export const MAX_DECLARED_DEPTH = 16;
 export const MAX_DECLARED_ITEMS = 1 << 20;
+/** IPv6 routers of one link that are remembered (RFC 4861 6.3.4 asks for two at least). */
+export const MAX_ROUTERS = 16;

@@ -1,13 +1,15 @@
 import type { Clock } from "../base/clock.ts";
 import { EXIT, ExitError, messageOf } from "../base/errors.ts";
-import { formatIpv4, type Ipv4 } from "../base/ip.ts";
+import { formatIpv4, type IpAddress, type Ipv4 } from "../base/ip.ts";
 import { MAX_SERVER_ADDRESSES } from "../base/limits.ts";
 import type { AccountConfig, NicConfig } from "../config/client-config.ts";
 import { refuseDefaultRouter } from "../platform/interface-setting.ts";
 import { tryGetLink } from "../platform/link.ts";
 import { watchLinks, type NetlinkWatch } from "../platform/netlink-watch.ts";
 import { openPoller, type Poller } from "../platform/poller.ts";
+import { openRouterSocket, type RouterSocket } from "../platform/router-socket.ts";
 import { systemLookup, type Lookup } from "../transport/host-addresses.ts";
+import { tryParseRouterAdvertisement } from "../wire/router-advertisement.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
 import {
   findNft,
@@ -18,6 +20,7 @@ import {
 } from "./kill-switch.ts";
 import { RouteKeeper } from "./route-keeper.ts";
 import type { TunnelNetwork } from "./route-plan.ts";
+import { RouterList } from "./router-list.ts";
 import { ServerNames } from "./server-names.ts";
 import type { ClientEvent } from "./status.ts";
 import { recover, undoSteps, type UndoDeps } from "./undo.ts";
@@ -106,6 +109,10 @@ class LinuxHostSettings implements HostSettings {
   #dns: DnsKeeper | undefined;
   #poller: Poller | undefined;
   #watch: NetlinkWatch | undefined;
+  #listener: RouterSocket | undefined;
+  #routers: RouterList | undefined;
+  #network: HubNetwork = { nets: [] };
+  #router: IpAddress | undefined;
   #wasUp = false;
   /** Rules and filter agree with `#peers`. */
   #isReady = false;
@@ -150,6 +157,7 @@ class LinuxHostSettings implements HostSettings {
       onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),
     );
     this.#routes = new RouteKeeper({ wishes: account, device: link.index, undo, onWarning });
+    if (this.#routes.wantsRouter) this.#listenForRouters(link.index);
     if (account.dns) {
       this.#dns = new DnsKeeper({
         path: RESOLV_CONF,
@@ -184,12 +192,8 @@ class LinuxHostSettings implements HostSettings {
 
   setNetwork(network: HubNetwork): void {
     if (this.#isClosed) return;
-    try {
-      this.#routes?.setNetwork(network);
-      if (this.#routes?.hasRoutes === true) this.#watchLink();
-    } catch (error) {
-      this.#deps.onWarning("routes_failed", `Cannot set the routes: ${messageOf(error)}`);
-    }
+    this.#network = network;
+    this.#route();
     const servers = (network.dns ?? []).map(formatIpv4);
     this.#enqueue(() => this.#dns?.set({ servers, domain: network.domain }));
   }
@@ -198,6 +202,8 @@ class LinuxHostSettings implements HostSettings {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#watch?.close();
+    this.#listener?.close();
+    this.#routers?.close();
     this.#poller?.close();
     await this.#orders;
     await this.#dns?.close();
@@ -216,6 +222,33 @@ class LinuxHostSettings implements HostSettings {
     else this.#undo.exchange(was, step);
     this.#switch = step;
     runNft(nft, killSwitchScript(this.#table, device, this.#peers));
+  }
+
+  #route(): void {
+    try {
+      this.#routes?.setNetwork({ ...this.#network, router: this.#router });
+      if (this.#routes?.hasRoutes === true) this.#watchLink();
+    } catch (error) {
+      this.#deps.onWarning("routes_failed", `Cannot set the routes: ${messageOf(error)}`);
+    }
+  }
+
+  /** A router that is gone stays the way out until there is another: nothing is to leave beside the tunnel. */
+  #listenForRouters(index: number): void {
+    const routers = new RouterList(this.#options.clock, (router) => {
+      this.#router = router ?? this.#router;
+      this.#route();
+    });
+    this.#routers = routers;
+    this.#poller = openPoller();
+    try {
+      this.#listener = openRouterSocket(index, this.#poller, (packet) => {
+        const advertisement = tryParseRouterAdvertisement(packet);
+        if (advertisement !== undefined) routers.take(advertisement);
+      });
+    } catch (error) {
+      this.#deps.onWarning("ipv6_router", `IPv6 stays beside the tunnel: ${messageOf(error)}`);
+    }
   }
 
   #watchLink(): void {

@@ -75,6 +75,12 @@ export class RouteKeeper {
     return defaultRoute || routes.some(({ prefix }) => prefix === 0);
   }
 
+  /** True if IPv6 routes may come to pass, and so a router is wanted. */
+  get wantsRouter(): boolean {
+    const { defaultRoute, routes } = this.#options.wishes;
+    return defaultRoute || routes.some(({ family }) => family === 6);
+  }
+
   /** True if routes stand that go with the interface. */
   get hasRoutes(): boolean {
     return this.#installed.size > 0;
