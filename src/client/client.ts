@@ -8,8 +8,10 @@ import { createStateDir } from "../config/state-dir.ts";
 import type { CloseReason } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
 import { CLIENT_PRODUCT } from "../session/handshake.ts";
-import { dial, type Credential, type DialDeps, type DialTarget } from "../session/dial.ts";
+import { dial, type DialDeps, type DialTarget } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
+import type { Credential } from "../session/proof.ts";
+import { streamStatus } from "../session/stream-status.ts";
 import type { DialOptions } from "../transport/tls-dialer.ts";
 import type { ResolvedAccount } from "./account.ts";
 import { createAddressing, type Addressing } from "./addressing.ts";
@@ -23,8 +25,6 @@ import type { ClientEvent, ClientState, ClientStatus } from "./status.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
 import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
 
-/** TCP connections of an account (config-proposal.md 7.4). */
-const CONNECTIONS = 1;
 /** The kernel queues and drops better than we do: the adapter is not read while the socket is full. */
 const EGRESS_BYTES = 0;
 
@@ -227,10 +227,9 @@ export class Client {
 
   #dialer(): ConstructorParameters<typeof Supervisor>[0]["dial"] {
     const { resolved, credential, stateDir } = this.#options;
-    const { host, port, hub, user, mode, family } = resolved.account;
+    const { host, port, hub, user, mode, family, wishes } = resolved.account;
     const { clock, random, log } = this.#deps;
     const heartbeat = new Heartbeat(clock);
-    if (mode === "monitor") throw new ExitError(EXIT.usage, "No session can monitor yet");
     const target: DialTarget = {
       host,
       port,
@@ -240,7 +239,8 @@ export class Client {
       family,
       credential,
       clientName: CLIENT_PRODUCT,
-      connectionsWanted: CONNECTIONS,
+      wishes,
+      proxy: undefined,
       installation: loadInstallation(stateDir, random),
       verify: (certificate) => this.#verifier.verify(certificate),
     };
@@ -326,6 +326,7 @@ function sessionStatus(open: OpenSession, since: number): NonNullable<ClientStat
     serverBuild: server.build,
     serverAddress: serverText(server.address, server.port),
     cipher: server.cipher,
+    ...streamStatus(session),
     ...session.stats,
   };
 }

@@ -1,4 +1,5 @@
 import type { DialPhase } from "../session/dial.ts";
+import type { StreamStatus } from "../session/stream-status.ts";
 
 export type ClientState = DialPhase | "connected" | "retrying" | "disconnecting";
 
@@ -25,7 +26,7 @@ export interface ClientStatus {
   readonly retry?: RetryStatus;
 }
 
-export interface SessionStatus {
+export interface SessionStatus extends StreamStatus {
   readonly name: string;
   readonly connectionName: string;
   readonly connectedAt: number;

@@ -8,7 +8,8 @@ import type { Session } from "../session/session.ts";
 import { retryAfter, type RetryPolicy } from "./retry.ts";
 
 /** What a client uses of a session. */
-export type ClientSession = Port & Pick<Session, "welcome" | "stats" | "isClosed" | "onClosed">;
+export type ClientSession = Port &
+  Pick<Session, "welcome" | "connections" | "stats" | "isClosed" | "onClosed">;
 
 /** A session as `dial` hands it over. */
 export type OpenSession = Omit<DialedSession, "session"> & { readonly session: ClientSession };

@@ -58,3 +58,19 @@ export function emptyRun(bytes: Uint8Array): FrameRun {
     count: 0,
   };
 }
+
+/** Lets `part` show frames of the run: start, end and count are the caller's to set. */
+export function shareRun(part: FrameRun, run: FrameRun): void {
+  part.bytes = run.bytes;
+  part.view = run.view;
+}
+
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer);
+
+/** Lets go of the bytes: those of a received chunk are released right after its event. */
+export function releaseRun(part: FrameRun): void {
+  part.bytes = NO_BYTES;
+  part.view = NO_VIEW;
+  part.start = part.end = part.count = 0;
+}

@@ -1,3 +1,5 @@
+import { releaseRun, shareRun, type FrameRun } from "./port.ts";
+
 /* Specification constants: protocol.md 15.1. */
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_ARP = 0x0806;
@@ -21,7 +23,15 @@ const CAN_WAIT = 0x08;
  * @param start of the frame, `size` bytes long
  */
 export function isUrgent(view: DataView, start: number, size: number): boolean {
-  if (size > MAX_URGENT_BYTES || size < 34) return false;
+  return size <= MAX_URGENT_BYTES && isPriority(view, start, size);
+}
+
+/**
+ * True for a frame that goes by the connection that a session keeps for such (QoS), whatever its size: then a
+ * marked flow keeps its order.
+ */
+export function isPriority(view: DataView, start: number, size: number): boolean {
+  if (size < 34) return false;
   switch (view.getUint16(start + 12)) {
     case ETHERTYPE_IPV4: {
       const dscp = view.getUint8(start + 15) & DSCP_MASK;
@@ -38,4 +48,48 @@ export function isUrgent(view: DataView, start: number, size: number): boolean {
     default:
       return false;
   }
+}
+
+/**
+ * Cuts a run where urgency changes: urgent frames one by one, what lies between them as it is. In their order.
+ * @param part is made to show each in turn
+ */
+export function eachUrgency(
+  run: FrameRun,
+  part: FrameRun,
+  each: (part: FrameRun, isUrgent: boolean) => void,
+): void {
+  const { view, end } = run;
+  shareRun(part, run);
+  let bulkFrom = run.start;
+  let bulkCount = 0;
+  for (let at = run.start; at < end;) {
+    const size = view.getUint32(at);
+    const next = at + 4 + size;
+    if (isUrgent(view, at + 4, size)) {
+      if (bulkCount > 0) emit(part, bulkFrom, at, bulkCount, false, each);
+      emit(part, at, next, 1, true, each);
+      bulkFrom = next;
+      bulkCount = 0;
+    } else {
+      bulkCount++;
+    }
+    at = next;
+  }
+  if (bulkCount > 0) emit(part, bulkFrom, end, bulkCount, false, each);
+  releaseRun(part);
+}
+
+function emit(
+  part: FrameRun,
+  from: number,
+  to: number,
+  count: number,
+  urgent: boolean,
+  each: (part: FrameRun, isUrgent: boolean) => void,
+): void {
+  part.start = from;
+  part.end = to;
+  part.count = count;
+  each(part, urgent);
 }

@@ -89,6 +89,8 @@ export class Listeners {
         clock,
         opening,
         onFault: (error) => log.error("internal_error", error.message, { stack: error.stack }),
+        // Whether any does is the hub's to say, at login.
+        mayLeaveTls: true,
       });
       entry.problem = undefined;
       log.info("listening", `Listening on ${key}`, { listener: key });

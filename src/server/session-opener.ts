@@ -1,12 +1,14 @@
 import type { Account } from "../auth/authenticator.ts";
 import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
-import { MAX_CONNECTIONS_PER_SESSION, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
+import { createBlockCodec } from "../session/block-codec.ts";
 import type { Heartbeat } from "../session/heartbeat.ts";
 import type { LoginRequest } from "../session/login.ts";
 import { Session } from "../session/session.ts";
+import { grantStream } from "../session/stream-options.ts";
 import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
 import type { Link } from "../transport/tls-link.ts";
 import { sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
@@ -49,16 +51,21 @@ export class SessionOpener {
       sessionName: host.nextSessionName(user),
       connectionName: `CID-${++this.#connectionCounter}`,
       sessionKey: random.bytes(SESSION_KEY_BYTES),
-      maxConnections: clamp(
-        Math.min(request.connections, policy.max_connection),
-        1,
-        MAX_CONNECTIONS_PER_SESSION,
-      ),
+      stream: grantStream(request.stream, {
+        connections: policy.max_connection,
+        allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,
+        allowsQos: !policy.no_qos,
+      }),
       timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
       policy,
       message: host.config.message,
     };
-    const session = new Session(welcome, this.#deps);
+    const { compression } = welcome.stream;
+    const session = new Session(welcome, {
+      ...this.#deps,
+      end: "server",
+      codec: compression === "none" ? undefined : createBlockCodec(compression),
+    });
     const port = host.hub.attach(session, { kind: mode, user, policy });
     const open: OpenSession = {
       session,

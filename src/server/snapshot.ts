@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
+import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { HubHost, OpenSession } from "./hub-host.ts";
 import type { ListenerState } from "./listeners.ts";
 
@@ -36,7 +37,7 @@ export interface HubSnapshot {
   readonly traffic: CounterRecord;
 }
 
-export interface SessionSnapshot {
+export interface SessionSnapshot extends StreamStatus {
   readonly name: string;
   readonly user: string;
   readonly mode: string;
@@ -47,8 +48,7 @@ export interface SessionSnapshot {
   readonly host: string;
   readonly os: string;
   readonly since: string;
-  readonly connections: number;
-  readonly maxConnections: number;
+  /** `none` where the stream goes in clear. */
   readonly cipher: string;
   readonly timeoutSeconds: number;
   readonly traffic: CounterRecord;
@@ -120,8 +120,7 @@ function sessionSnapshot({ session, port, user, mode, address, request, since }:
     host: request.hostName,
     os: request.osName,
     since: new Date(since).toISOString(),
-    connections: connections.length,
-    maxConnections: welcome.maxConnections,
+    ...streamStatus(session),
     cipher: connections[0]?.link.cipher ?? "",
     timeoutSeconds: welcome.timeoutMs / 1000,
     traffic: port.counters.record(),

@@ -13,6 +13,7 @@ import { HttpReader, type HttpHead, type HttpMessage } from "../transport/http-m
 import type { Link, LinkHandler } from "../transport/tls-link.ts";
 import { Pack } from "../wire/pack.ts";
 import { Batch } from "./batch.ts";
+import type { Direction } from "./connection.ts";
 import {
   CHALLENGE_BYTES,
   checkSignature,
@@ -198,7 +199,8 @@ export class Conversation implements LinkHandler {
         this.#busy = false;
         if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
         if (this.#over) return verdict.close({ code: "client_gone" });
-        if (this.#begin(verdict, encodeWelcome(verdict.welcome))) return;
+        const direction = verdict.nextDirection();
+        if (this.#begin(verdict, direction, encodeWelcome(verdict.welcome))) return;
         verdict.close({ code: "no_progress" });
       })
       .catch((error: unknown) => {
@@ -210,7 +212,9 @@ export class Conversation implements LinkHandler {
   #join(pack: Pack): void {
     const verdict = this.#reception.join(pack.data("session_key") ?? new Uint8Array(0), this.link);
     if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
-    this.#begin(verdict, new Pack().setInt("error", WIRE_ERROR.NONE).setInt("direction", 0));
+    const direction = verdict.nextDirection();
+    const reply = new Pack().setInt("error", WIRE_ERROR.NONE).setInt("direction", direction);
+    this.#begin(verdict, direction, reply);
   }
 
   #enumHub(): void {
@@ -237,14 +241,15 @@ export class Conversation implements LinkHandler {
    * The stream begins with the very next byte, of which some may have come already. False if it cannot: the
    * peer has read so little that the reply is still here, so it would not read the stream either.
    */
-  #begin(session: Session, reply: Pack): boolean {
+  #begin(session: Session, direction: Direction, reply: Pack): boolean {
     this.#reply(reply);
     if (this.#out.isBlocked) {
       this.#fail("no_progress");
       return false;
     }
     this.#settle("data");
-    session.join(this.link, this.#reader.takeRest());
+    if (!session.welcome.stream.isEncrypted) this.link.leaveTls();
+    session.join(this.link, direction, this.#reader.takeRest());
     return true;
   }
 

@@ -1,6 +1,6 @@
 import { MAX_BLOCK_BYTES, NO_PROGRESS_MS, WRITE_BATCH_BYTES } from "../base/limits.ts";
 import { emptyRun, type FrameRun } from "../hub/port.ts";
-import { isUrgent } from "../hub/urgent.ts";
+import { eachUrgency } from "../hub/urgent.ts";
 import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.ts";
 
 // The way out of one connection. Stages of a frame:
@@ -32,11 +32,10 @@ interface Waiting {
   slot: number;
   from: number;
   to: number;
-  /**
-   * A unit begins at `from` and the lane may go before it. Not the unit that found the socket full: it may hold
-   * urgent frames itself, which came before those in the lane.
-   */
+  /** A unit begins at `from`: before it the stream could go on in another way. */
   isUnitStart: boolean;
+  /** The lane may not go before it: it holds urgent frames itself, which came first. */
+  isUrgent: boolean;
 }
 
 /** Gathers runs into units and keeps what the socket does not take. Bounds are the session's to hold. */
@@ -55,14 +54,18 @@ export class Batch {
   #laneUsed = 0;
   #laneCount = 0;
   readonly #piece: FrameRun = emptyRun(PACKET_BYTES);
+  readonly #part: FrameRun = emptyRun(PACKET_BYTES);
   /** True from a short write until the socket has taken all: nothing may overtake. */
   #blocked = false;
-  #blockedSince = 0;
+  #standsSince = 0;
   readonly #waiting: Waiting[] = [];
   readonly #out: ByteSink;
+  /** Frames cannot be told apart: they are compressed, and the giver sorts them. */
+  readonly #isOpaque: boolean;
 
-  constructor(out: ByteSink) {
+  constructor(out: ByteSink, options: { isOpaque?: boolean } = {}) {
     this.#out = out;
+    this.#isOpaque = options.isOpaque ?? false;
   }
 
   get isBlocked(): boolean {
@@ -74,19 +77,23 @@ export class Batch {
     return this.waitingBytes + this.#used;
   }
 
-  /** Takes all frames of the run. */
-  deliver(run: FrameRun): void {
+  /**
+   * Takes all frames of the run.
+   * @param mayPatch false for a part of a run: the bytes before it are frames that others may still read
+   */
+  deliver(run: FrameRun, mayPatch = true): void {
     if (this.isBroken) {
       this.lostFrames += run.count;
       return;
     }
     const size = run.end - run.start;
-    if (size >= DIRECT_BYTES && this.#count === 0 && !this.#blocked && run.start >= 4) {
+    const isDirect = size >= DIRECT_BYTES && mayPatch && run.start >= 4;
+    if (isDirect && this.#count === 0 && !this.#blocked) {
       run.view.setUint32(run.start - 4, run.count);
       this.#write(run.bytes, run.start - 4, run.end);
       return;
     }
-    if (this.#blocked) this.#sort(run);
+    if (this.#blocked && !this.#isOpaque) this.#sort(run);
     else if (4 + size > SLOT_BYTES) this.#gatherInPieces(run, run.start, run.end);
     else this.#gather(run);
   }
@@ -105,18 +112,10 @@ export class Batch {
 
   /** Urgent frames into the lane, or lost where that is full, so that a flow keeps its order; bulk to the rest. */
   #sort(run: FrameRun): void {
-    let bulkFrom = run.start;
-    for (let at = run.start; at < run.end;) {
-      const size = run.view.getUint32(at);
-      const next = at + 4 + size;
-      if (isUrgent(run.view, at + 4, size)) {
-        this.#gatherInPieces(run, bulkFrom, at);
-        if (!this.#joinLane(run, at, size)) this.lostFrames++;
-        bulkFrom = next;
-      }
-      at = next;
-    }
-    this.#gatherInPieces(run, bulkFrom, run.end);
+    eachUrgency(run, this.#part, (part, urgent) => {
+      if (!urgent) this.#gatherInPieces(part, part.start, part.end);
+      else if (!this.#joinLane(part, part.start, part.end - part.start - 4)) this.lostFrames++;
+    });
   }
 
   #joinLane(run: FrameRun, at: number, size: number): boolean {
@@ -134,15 +133,24 @@ export class Batch {
 
   /** Puts the lane's unit before what waits, where a unit begins. */
   #mergeLane(): void {
+    const first = this.#waiting[0];
+    if (first?.isUnitStart === false || first?.isUrgent === true) return;
+    const lane = this.#sealLane();
+    if (lane === undefined) return;
+    this.#waiting.unshift(lane);
+    this.waitingBytes += lane.to - lane.from;
+  }
+
+  /** The lane's unit, if there is one; the next urgent frame opens another lane. */
+  #sealLane(): Waiting | undefined {
     const slot = this.#laneSlot;
-    if (slot < 0 || this.#waiting[0]?.isUnitStart === false) return;
+    if (slot < 0) return undefined;
     PACKET_VIEW.setUint32(slot, this.#laneCount);
-    // No later lane goes before this one: urgent frames keep their order, too.
-    this.#waiting.unshift({ slot, from: slot, to: slot + this.#laneUsed, isUnitStart: false });
-    this.waitingBytes += this.#laneUsed;
+    const to = slot + this.#laneUsed;
     this.#laneSlot = -1;
     this.#laneUsed = 0;
     this.#laneCount = 0;
+    return { slot, from: slot, to, isUnitStart: true, isUrgent: true };
   }
 
   #gather(run: FrameRun): void {
@@ -166,7 +174,7 @@ export class Batch {
   /** Sends bytes that are no frames, in order behind all before them: an HTTP reply, a keep-alive. */
   send(bytes: Uint8Array): void {
     if (this.#count > 0) this.#seal();
-    if (this.#blocked) this.#keep(bytes, 0, bytes.length, true);
+    if (this.#blocked) this.#keep(bytes, 0, bytes.length, { isUnitStart: true, isUrgent: false });
     else this.#write(bytes, 0, bytes.length);
   }
 
@@ -181,7 +189,7 @@ export class Batch {
       if (taken > 0) {
         first.from += taken;
         first.isUnitStart = false;
-        this.#blockedSince = 0;
+        this.#standsSince = 0;
       }
       if (first.from < first.to) return;
       batchSlots.give(first.slot);
@@ -194,8 +202,30 @@ export class Batch {
   /** True when bytes have waited for NO_PROGRESS_MS without the socket taking one. */
   isStalled(now: number): boolean {
     if (!this.#blocked) return false;
-    if (this.#blockedSince === 0) this.#blockedSince = now;
-    return now - this.#blockedSince > NO_PROGRESS_MS;
+    if (this.#standsSince === 0) this.#standsSince = now;
+    return now - this.#standsSince > NO_PROGRESS_MS;
+  }
+
+  /**
+   * Moves what waits and has not been begun to another way out, which sends it in its turn: only what the socket
+   * had taken, or begun to take, is lost with a connection.
+   */
+  moveTo(other: Batch): void {
+    this.#blocked = true;
+    if (this.#count > 0) this.#seal();
+    const whole = this.#waiting.findIndex((one) => one.isUnitStart);
+    const moving = whole < 0 ? [] : this.#waiting.splice(whole);
+    const lane = this.#sealLane();
+    for (const one of moving) this.waitingBytes -= one.to - one.from;
+    if (lane !== undefined) moving.unshift(lane);
+    // What is left is the rest of a unit that the socket has begun.
+    this.#blocked = this.#waiting.length > 0;
+    if (moving.length === 0) return;
+    for (const one of moving) other.waitingBytes += one.to - one.from;
+    other.#waiting.push(...moving);
+    if (other.#blocked) return;
+    other.#block();
+    other.drained();
   }
 
   /** Drops all that waits and gives its memory back; returns the frames of the open unit. */
@@ -219,31 +249,42 @@ export class Batch {
       this.#slot = -1;
       this.#used = 0;
       this.#count = 0;
-      this.#waiting.push({ slot, from: slot, to: end, isUnitStart: true });
+      this.#waiting.push({ slot, from: slot, to: end, isUnitStart: true, isUrgent: false });
       this.waitingBytes += end - slot;
       return;
     }
     const taken = this.#out.write(PACKET_BYTES.subarray(slot, end));
     if (taken === end - slot) return this.#giveSlot();
-    this.#blocked = true;
-    this.#blockedSince = 0;
+    this.#block();
     this.#seal();
     const last = this.#waiting[this.#waiting.length - 1]!;
     last.from += taken;
-    last.isUnitStart = false;
+    last.isUnitStart = taken === 0;
+    // It may hold urgent frames from before the socket was full.
+    last.isUrgent = true;
     this.waitingBytes -= taken;
   }
 
   #write(bytes: Uint8Array, from: number, to: number): void {
     const taken = this.#out.write(bytes.subarray(from, to));
     if (taken === to - from) return;
-    this.#blocked = true;
-    this.#blockedSince = 0;
-    this.#keep(bytes, from + taken, to, false);
+    this.#block();
+    this.#keep(bytes, from + taken, to, { isUnitStart: taken === 0, isUrgent: true });
   }
 
-  /** Keeps a copy of borrowed bytes: the rest of a unit, without which the stream could not go on. */
-  #keep(bytes: Uint8Array, from: number, to: number, isUnitStart: boolean): void {
+  #block(): void {
+    this.#blocked = true;
+    this.#standsSince = 0;
+  }
+
+  /** Keeps a copy of borrowed bytes: a unit or the rest of one, without which the stream could not go on. */
+  #keep(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    kind: Pick<Waiting, "isUnitStart" | "isUrgent">,
+  ): void {
+    let { isUnitStart } = kind;
     while (from < to) {
       const slot = batchSlots.take();
       if (slot === undefined) {
@@ -252,7 +293,7 @@ export class Batch {
       }
       const size = Math.min(SLOT_BYTES, to - from);
       PACKET_BYTES.set(bytes.subarray(from, from + size), slot);
-      this.#waiting.push({ slot, from: slot, to: slot + size, isUnitStart });
+      this.#waiting.push({ ...kind, slot, from: slot, to: slot + size, isUnitStart });
       this.waitingBytes += size;
       from += size;
       isUnitStart = false;

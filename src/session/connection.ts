@@ -1,35 +1,50 @@
 import { ProtocolError } from "../base/errors.ts";
 import type { FrameSink } from "../hub/port.ts";
 import type { Link, LinkHandler } from "../transport/tls-link.ts";
-import { Batch } from "./batch.ts";
+import type { BlockCodec } from "./block-codec.ts";
+import { Outlet } from "./outlet.ts";
 import { StreamParser, type ReceivedCounts } from "./stream-parser.ts";
+
+/** Directions of a connection on the wire (protocol.md 12.1). */
+export const DIRECTION = { BOTH: 0, TO_CLIENT: 1, TO_SERVER: 2 } as const;
+export type Direction = (typeof DIRECTION)[keyof typeof DIRECTION];
+
+/** Which end of the cable this is. */
+export type SessionEnd = "server" | "client";
 
 /** What a connection tells the session that it belongs to. */
 export interface ConnectionOwner {
-  /** Where received frames go. */
-  readonly sink: FrameSink;
-  readonly stats: ReceivedCounts;
+  readonly end: SessionEnd;
+  readonly codec: BlockCodec | undefined;
+  /** Where received blocks go. */
+  readonly inbound: FrameSink;
+  readonly received: ReceivedCounts;
   drained(): void;
+  keepalive(body: Uint8Array): void;
   lost(connection: Connection, reason: string): void;
 }
 
-/** One TCP connection of a session in its data phase: a parser for one direction, a batch for the other. */
+/** One TCP connection of a session in its data phase: a parser for one direction, an outlet for the other. */
 export class Connection implements LinkHandler {
-  readonly batch: Batch;
+  readonly outlet: Outlet;
   readonly link: Link;
+  readonly direction: Direction;
+  readonly joinedAt: number;
   /** Set by the session's heartbeat: when this connection was last seen to bring something. */
   heardAt: number;
   heardItems = 0;
   nextKeepaliveAt = 0;
+  #isRetiring = false;
   readonly #parser: StreamParser;
   readonly #owner: ConnectionOwner;
 
-  constructor(link: Link, owner: ConnectionOwner, now: number) {
+  constructor(link: Link, direction: Direction, owner: ConnectionOwner, now: number) {
     this.link = link;
+    this.direction = direction;
     this.#owner = owner;
-    this.#parser = new StreamParser(owner.stats);
-    this.batch = new Batch(link);
-    this.heardAt = now;
+    this.#parser = new StreamParser(owner.received, (body) => owner.keepalive(body));
+    this.outlet = new Outlet(link, owner.codec);
+    this.heardAt = this.joinedAt = now;
     link.handler = this;
   }
 
@@ -38,26 +53,36 @@ export class Connection implements LinkHandler {
     return this.#parser.items;
   }
 
+  get sends(): boolean {
+    const theirs = this.#owner.end === "server" ? DIRECTION.TO_SERVER : DIRECTION.TO_CLIENT;
+    return this.direction !== theirs;
+  }
+
+  get receives(): boolean {
+    const ours = this.#owner.end === "server" ? DIRECTION.TO_CLIENT : DIRECTION.TO_SERVER;
+    return this.direction !== ours;
+  }
+
   data(chunk: Uint8Array): void {
-    const { sink } = this.#owner;
+    const { inbound } = this.#owner;
     try {
-      this.#parser.feed(chunk, sink);
+      this.#parser.feed(chunk, inbound);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      sink.flush();
+      inbound.flush();
       this.end(error.code);
       return;
     }
-    sink.flush();
+    inbound.flush();
   }
 
   drain(): void {
-    this.batch.drained();
-    this.#owner.drained();
+    this.outlet.batch.drained();
+    if (this.#isRetiring) this.#leaveWhenSent();
+    else this.#owner.drained();
   }
 
   closed(reason: string): void {
-    this.batch.lostFrames += this.batch.close();
     this.#owner.lost(this, reason);
   }
 
@@ -66,5 +91,15 @@ export class Connection implements LinkHandler {
     this.link.handler = { data() {}, drain() {}, closed() {} };
     this.link.closeInOrder();
     this.closed(reason);
+  }
+
+  /** Ends our half as soon as what was begun is through; the peer's is read to its end. */
+  retire(): void {
+    this.#isRetiring = true;
+    this.#leaveWhenSent();
+  }
+
+  #leaveWhenSent(): void {
+    if (!this.outlet.batch.isBlocked) this.link.closeInOrder({ readsOn: true });
   }
 }

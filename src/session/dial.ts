@@ -1,33 +1,26 @@
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import type { Clock } from "../base/clock.ts";
-import { ProtocolError, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
-import { MAX_ANSWER_TO_CLIENT, MAX_NOOPS_BEFORE_LOGIN, MAX_PACK_ELEMENTS } from "../base/limits.ts";
+import { VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import { hashUserPassword, securePassword } from "../crypto/password.ts";
+import type { SessionWishes } from "../config/client-config.ts";
 import type { Log } from "../observe/log.ts";
-import { HttpReader, type HttpMessage } from "../transport/http-message.ts";
-import {
-  dialTls,
-  resolveHost,
-  type AddressFamily,
-  type DialedLink,
-} from "../transport/tls-dialer.ts";
+import type { Proxy } from "../transport/proxy.ts";
+import { dialHost, type AddressFamily, type DialedLink } from "../transport/tls-dialer.ts";
 import type { Link } from "../transport/tls-link.ts";
 import { Pack } from "../wire/pack.ts";
-import {
-  isNoop,
-  isPackReply,
-  packRequest,
-  parseHello,
-  signatureRequest,
-  type Hello,
-} from "./handshake.ts";
+import { createBlockCodec } from "./block-codec.ts";
+import { DIRECTION, type Direction } from "./connection.ts";
+import { parseHello, signatureRequest, WIRE_BUILD, WIRE_VERSION, type Hello } from "./handshake.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { encodeLogin, type Proof } from "./login.ts";
-import { refusalText } from "./refusal.ts";
+import { encodeLogin, type OutgoingProof, type SessionMode } from "./login.ts";
+import { prove, type Credential } from "./proof.ts";
+import { Recruiter, type Recruit } from "./recruiter.ts";
+import { MAX_REDIRECTS, parseRedirect, type Redirect } from "./redirect.ts";
 import { Session } from "./session.ts";
-import { parseWelcome } from "./welcome.ts";
+import type { StreamOptions } from "./stream-options.ts";
+import { Talk } from "./talk.ts";
+import { parseWelcome, type Welcome } from "./welcome.ts";
 
 // How a session is opened from the side that dials: the client, and cascades. Stages:
 //
@@ -35,19 +28,10 @@ import { parseWelcome } from "./welcome.ts";
 //   connecting      TCP and TLS; the caller judges the certificate
 //   negotiating     signature, hello
 //   authenticating  login, welcome; from then on the connection carries the stream
-
-/** A reply must come within this time (protocol.md 2.5), in milliseconds. */
-const REPLY_MS = 15_000;
+//
+// A cluster's controller answers the login with a member's address, where all but the first begins anew.
 
 export type DialPhase = "resolving" | "connecting" | "negotiating" | "authenticating";
-
-export type Credential =
-  | { readonly kind: "anonymous" }
-  | { readonly kind: "password"; readonly password: Uint8Array }
-  /** SHA-0 of password and user name (protocol.md 19.1). */
-  | { readonly kind: "password-hash"; readonly hash: Uint8Array }
-  /** Sent as it is, inside TLS: for servers that ask another authority. */
-  | { readonly kind: "plain-password"; readonly password: Uint8Array };
 
 /** The server's certificate, for the caller's verdict. */
 export interface ShownCertificate {
@@ -65,11 +49,13 @@ export interface DialTarget {
   readonly hub: string;
   readonly user: string;
   readonly credential: Credential;
-  readonly mode: "client" | "bridge";
+  readonly mode: SessionMode;
   readonly family: AddressFamily;
+  /** Undefined: the server is connected to directly. */
+  readonly proxy: Proxy | undefined;
   /** Product name that the server sees. */
   readonly clientName: string;
-  readonly connectionsWanted: number;
+  readonly wishes: SessionWishes;
   /** 16 random bytes of this installation, the same every time. */
   readonly installation: Uint8Array;
   /** True, or why the certificate is not good enough. */
@@ -102,54 +88,71 @@ export interface DialDeps {
   /** As in SessionDeps, but 0 by default: the TAP behind a client can be stopped. */
   readonly egressBytes?: number;
   readonly onPhase?: (phase: DialPhase) => void;
+  /** Told of each address and port, of the server or its proxy, before it is connected to. */
+  readonly onAddress?: (address: string, port: number) => void;
+}
+
+/** A link whose server has greeted. */
+interface Greeted {
+  readonly link: Link;
+  /** Where further connections go to. */
+  readonly address: string;
+  readonly port: number;
+  readonly certificate: Uint8Array;
+  readonly talk: Talk;
+  readonly hello: Hello;
 }
 
 /**
  * Opens a session.
  * @throws RefusedError with the server's number; VpnError `resolve_failed`, `connect_failed`, `tls_failed`,
- * `certificate`, `not_vpn_server`, `protocol_error`, `redirect_unsupported`, `timeout`, `disconnected`, `cancelled`.
+ * `certificate`, `not_vpn_server`, `protocol_error`, `redirect`, `bad_key`, `timeout`, `disconnected`, `cancelled`.
  */
 export async function dial(target: DialTarget, deps: DialDeps): Promise<DialedSession> {
+  let redirect: Redirect | undefined;
+  for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+    const outcome = await login(target, redirect, deps);
+    if ("session" in outcome) return outcome;
+    redirect = outcome;
+  }
+  throw new VpnError(
+    "redirect",
+    `The server sent us on ${MAX_REDIRECTS} times without letting us in`,
+  );
+}
+
+async function login(
+  target: DialTarget,
+  redirect: Redirect | undefined,
+  deps: DialDeps,
+): Promise<DialedSession | Redirect> {
   deps.onPhase?.("resolving");
-  const addresses = await resolveHost(target.host, target.family);
-  deps.onPhase?.("connecting");
-  const { link, certificate } = await dialFirst(addresses, target, deps);
-  const talk = new Talk(link, deps);
-  try {
-    const shown: ShownCertificate = {
-      ...certificate,
-      sha256: createHash("sha256").update(certificate.der).digest("hex"),
-    };
-    const verdict = target.verify(shown);
-    if (verdict !== true) throw verdict;
+  const at = { host: redirect?.address ?? target.host, port: redirect?.port ?? target.port };
+  const dialed = await connect(target, at, {
+    ...deps,
+    onAddress(address, port) {
+      deps.onPhase?.("connecting");
+      deps.onAddress?.(address, port);
+    },
+  });
+  const greeted = await greet(dialed, at.port, target.host, deps, (shown) => {
+    judgeCertificate(shown, target, redirect);
     deps.onPhase?.("negotiating");
-    const hello = parseHello(await talk.ask(signatureRequest(target.host)));
+  });
+  const { link, talk, hello } = greeted;
+  try {
     deps.onPhase?.("authenticating");
-    const answer = await talk.askPack(target.host, loginPack(target, hello, link));
-    if (answer.bool("Redirect")) {
-      throw new VpnError(
-        "redirect_unsupported",
-        "The server is a cluster's controller and sends us on to a member, which this client cannot follow: connect to the member itself",
-      );
-    }
-    const welcome = parseWelcome(answer, target.connectionsWanted);
-    const session = new Session(welcome, {
-      ...deps,
-      egressBytes: deps.egressBytes ?? 0,
-      endsWithLastConnection: true,
-    });
-    // Until begin() neither may outlive the other.
-    session.expect(link);
-    talk.onEnded = ({ message }) => session.close({ code: "connection_lost", detail: message });
-    const server = {
-      product: hello.product,
-      version: hello.version,
-      build: hello.build,
-      address: link.remoteAddress,
-      port: link.remotePort,
-      cipher: link.cipher,
-    };
-    return { session, server, begin: () => session.join(link, talk.finish()) };
+    const proof: OutgoingProof =
+      redirect === undefined
+        ? prove(target.credential, target.user, hello.random)
+        : { kind: "ticket", ticket: redirect.ticket };
+    const wish = streamWish(target.wishes);
+    const answer = await talk.askPack(target.host, loginPack(target, proof, wish, greeted));
+    const onward = parseRedirect(answer, { address: link.remoteAddress, port: link.remotePort });
+    if (onward === undefined) return open(target, greeted, parseWelcome(answer, wish), deps);
+    talk.tell(target.host, new Pack());
+    link.closeInOrder();
+    return onward;
   } catch (error) {
     link.closeInOrder();
     throw error;
@@ -158,39 +161,162 @@ export async function dial(target: DialTarget, deps: DialDeps): Promise<DialedSe
   }
 }
 
-/** The first address that answers: all are tried, both families (robustness.md FI-11). */
-async function dialFirst(
-  addresses: readonly string[],
+/** A member's certificate is known from its controller, whose own was judged before. */
+function judgeCertificate(
+  { certificate }: DialedLink,
   target: DialTarget,
-  deps: DialDeps,
-): Promise<DialedLink> {
-  let failure: unknown = new VpnError("resolve_failed", `${target.host} has no address`);
-  for (const address of addresses) {
-    try {
-      return await dialTls({
-        address,
-        port: target.port,
-        serverName: target.host,
-        clock: deps.clock,
-        signal: deps.signal,
-        onFault: (error) => deps.log.error("internal_error", error.message),
-      });
-    } catch (error) {
-      failure = error;
-      if (deps.signal.aborted) break;
-    }
+  redirect: Redirect | undefined,
+): void {
+  if (redirect !== undefined) {
+    if (Buffer.compare(redirect.certificate, certificate.der) === 0) return;
+    throw new VpnError("certificate", "The cluster's member does not show its certificate");
   }
-  throw failure;
+  const sha256 = createHash("sha256").update(certificate.der).digest("hex");
+  const verdict = target.verify({ ...certificate, sha256 });
+  if (verdict !== true) throw verdict;
 }
 
-function loginPack(target: DialTarget, hello: Hello, link: Link): Pack {
+function open(target: DialTarget, first: Greeted, welcome: Welcome, deps: DialDeps): DialedSession {
+  const { link, talk, hello } = first;
+  const { compression, isEncrypted, isHalfDuplex } = welcome.stream;
+  if (!isEncrypted) link.leaveTls();
+  const session = new Session(welcome, {
+    ...deps,
+    end: "client",
+    codec: compression === "none" ? undefined : createBlockCodec(compression),
+    egressBytes: deps.egressBytes ?? 0,
+  });
+  // Until begin() neither may outlive the other.
+  session.expect(link);
+  talk.onEnded = ({ message }) => session.close({ code: "connection_lost", detail: message });
+  const server = {
+    product: hello.product,
+    version: hello.version,
+    build: hello.build,
+    address: link.remoteAddress,
+    port: link.remotePort,
+    cipher: link.cipher,
+  };
+  const begin = () => {
+    session.join(link, isHalfDuplex ? DIRECTION.TO_SERVER : DIRECTION.BOTH, talk.finish());
+    new Recruiter(session, target.wishes, {
+      clock: deps.clock,
+      log: deps.log,
+      connect: (signal) => connectAgain(target, first, welcome, { ...deps, signal }),
+    });
+  };
+  return { session, server, begin };
+}
+
+/** A further connection of an open session, from the same server (protocol.md 12.1). */
+async function connectAgain(
+  target: DialTarget,
+  first: Greeted,
+  { sessionKey, stream }: Welcome,
+  deps: DialDeps,
+): Promise<Recruit> {
+  const dialed = await connect(target, { host: first.address, port: first.port }, deps);
+  const { link, talk } = await greet(dialed, first.port, target.host, deps, ({ certificate }) => {
+    if (Buffer.compare(first.certificate, certificate.der) === 0) return;
+    throw new VpnError("certificate", "The server shows another certificate than before");
+  });
+  try {
+    const reply = await talk.askPack(
+      target.host,
+      new Pack()
+        .setStr("method", "additional_connect")
+        .setData("session_key", sessionKey)
+        .setStr("client_str", target.clientName)
+        .setInt("client_ver", WIRE_VERSION)
+        .setInt("client_build", WIRE_BUILD),
+    );
+    if (!stream.isEncrypted) link.leaveTls();
+    return { link, direction: readDirection(reply), rest: talk.finish() };
+  } catch (error) {
+    link.closeInOrder();
+    throw error;
+  } finally {
+    talk.release();
+  }
+}
+
+function readDirection(reply: Pack): Direction {
+  const direction = reply.int("direction");
+  return direction === DIRECTION.TO_CLIENT || direction === DIRECTION.TO_SERVER
+    ? direction
+    : DIRECTION.BOTH;
+}
+
+/** Signature and hello on a fresh link, which is closed if anything is wrong. */
+async function greet(
+  dialed: DialedLink & { address: string },
+  port: number,
+  host: string,
+  deps: DialDeps,
+  judge: (dialed: DialedLink) => void,
+): Promise<Greeted> {
+  const { link } = dialed;
+  const talk = new Talk(link, deps);
+  try {
+    judge(dialed);
+    const hello = parseHello(await talk.ask(signatureRequest(host)));
+    return {
+      link,
+      address: dialed.address,
+      port,
+      talk,
+      hello,
+      certificate: dialed.certificate.der,
+    };
+  } catch (error) {
+    link.closeInOrder();
+    talk.release();
+    throw error;
+  }
+}
+
+/** TCP and TLS, by all addresses in turn (robustness.md FI-11) or through the proxy. */
+function connect(
+  target: DialTarget,
+  at: { readonly host: string; readonly port: number },
+  deps: DialDeps,
+): Promise<DialedLink & { address: string }> {
+  return dialHost({
+    ...at,
+    serverName: target.host,
+    family: target.family,
+    proxy: target.proxy,
+    clock: deps.clock,
+    signal: deps.signal,
+    onFault: (error) => deps.log.error("internal_error", error.message),
+    mayLeaveTls: !target.wishes.encrypt,
+    ...(deps.onAddress === undefined ? {} : { onAddress: deps.onAddress }),
+  });
+}
+
+function streamWish(wishes: SessionWishes): StreamOptions {
+  return {
+    connections: wishes.connections,
+    isEncrypted: wishes.encrypt,
+    compression: wishes.compress ? "lz4" : "none",
+    isHalfDuplex: wishes.halfDuplex,
+    hasQos: wishes.qos,
+  };
+}
+
+function loginPack(
+  target: DialTarget,
+  proof: OutgoingProof,
+  stream: StreamOptions,
+  { hello, link }: Greeted,
+): Pack {
   return encodeLogin({
     hub: target.hub,
     user: target.user,
-    proof: prove(target, hello),
+    proof,
     clientProduct: target.clientName,
-    connections: target.connectionsWanted,
-    bridge: target.mode === "bridge",
+    stream,
+    mode: target.mode,
     hostKey: new Uint8Array(createHash("sha1").update(target.installation).digest()),
     node: {
       product: target.clientName,
@@ -208,125 +334,4 @@ function loginPack(target: DialTarget, hello: Hello, link: Link): Pack {
       installation: target.installation,
     },
   });
-}
-
-function prove(
-  { credential, user }: DialTarget,
-  hello: Hello,
-): Exclude<Proof, { kind: "unsupported" }> {
-  switch (credential.kind) {
-    case "anonymous":
-      return { kind: "anonymous" };
-    case "plain-password":
-      return { kind: "plain-password", password: credential.password };
-    case "password":
-    case "password-hash": {
-      const hash =
-        credential.kind === "password"
-          ? hashUserPassword(user, credential.password)
-          : credential.hash;
-      return { kind: "hashed-password", secure: securePassword(hash, hello.random) };
-    }
-  }
-}
-
-/** Requests and replies in turn on a fresh link, before it carries the stream. */
-class Talk {
-  readonly #link: Link;
-  readonly #deps: DialDeps;
-  readonly #reader = new HttpReader(() => MAX_ANSWER_TO_CLIENT);
-  #ended: Error | undefined;
-  #wake: () => void = () => {};
-  /** The connection is lost, whether or not somebody awaits a reply. */
-  onEnded: ((error: Error) => void) | undefined;
-  readonly #onAbort = () => this.#end(new VpnError("cancelled", "Cancelled"));
-
-  constructor(link: Link, deps: DialDeps) {
-    this.#link = link;
-    this.#deps = deps;
-    link.handler = {
-      data: (chunk) => {
-        try {
-          this.#reader.push(chunk);
-          this.#wake();
-        } catch (error) {
-          this.#end(error as Error);
-        }
-      },
-      drain: () => {},
-      closed: (reason) =>
-        this.#end(new VpnError("disconnected", `The server closed the connection (${reason})`)),
-    };
-    deps.signal.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  askPack(host: string, pack: Pack): Promise<Pack> {
-    const { random, clock } = this.#deps;
-    return this.ask(packRequest(host, pack, { random, wall: clock.wall() }));
-  }
-
-  /** @throws RefusedError when the answer carries an error number. */
-  async ask(request: Uint8Array): Promise<Pack> {
-    if (this.#link.write(request) !== request.length) {
-      throw new VpnError("disconnected", "The server does not take what we send");
-    }
-    let pack = await this.#nextPack();
-    // A server says so while somebody else takes his time over the password (protocol.md 3.6).
-    for (let noops = 0; isNoop(pack); noops++) {
-      if (noops === MAX_NOOPS_BEFORE_LOGIN) {
-        throw new VpnError("timeout", "The server only says that it is busy");
-      }
-      pack = await this.#nextPack();
-    }
-    const error = pack.int("error") ?? WIRE_ERROR.NONE;
-    if (error !== WIRE_ERROR.NONE) throw new RefusedError(error, refusalText(error));
-    return pack;
-  }
-
-  /** What came of the stream behind the last reply. */
-  finish(): Uint8Array {
-    return this.#reader.takeRest();
-  }
-
-  release(): void {
-    this.#deps.signal.removeEventListener("abort", this.#onAbort);
-  }
-
-  async #nextPack(): Promise<Pack> {
-    const { head, body } = await this.#nextMessage();
-    if (!isPackReply(head)) {
-      throw new VpnError(
-        "not_vpn_server",
-        `This is not a VPN server: it answered "${head.second}"`,
-      );
-    }
-    return Pack.parse(body, { maxElements: MAX_PACK_ELEMENTS });
-  }
-
-  async #nextMessage(): Promise<HttpMessage> {
-    const deadline = this.#deps.clock.after(REPLY_MS, () =>
-      this.#end(new VpnError("timeout", "The server does not answer")),
-    );
-    try {
-      for (;;) {
-        if (this.#ended !== undefined) throw this.#ended;
-        const message = this.#reader.next();
-        if (message !== undefined) return message;
-        await new Promise<void>((resolve) => (this.#wake = resolve));
-      }
-    } catch (error) {
-      if (error instanceof ProtocolError) {
-        throw new VpnError("not_vpn_server", `This is not a VPN server: ${error.message}`);
-      }
-      throw error;
-    } finally {
-      deadline.cancel();
-    }
-  }
-
-  #end(error: Error): void {
-    this.#ended ??= error;
-    this.#wake();
-    this.onEnded?.(error);
-  }
 }

@@ -5,6 +5,7 @@ import {
 } from "../base/limits.ts";
 import { Pack } from "../wire/pack.ts";
 import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
+import { readStream, writeStream, type StreamOptions } from "./stream-options.ts";
 import { nodeInformation, type NodeInformation } from "./node-information.ts";
 
 /* Specification constants: protocol.md 7.2. */
@@ -12,6 +13,10 @@ const AUTH_ANONYMOUS = 0;
 const AUTH_HASHED_PASSWORD = 1;
 const AUTH_PLAIN_PASSWORD = 2;
 const AUTH_CERTIFICATE = 3;
+const AUTH_TICKET = 99;
+
+/** What a session asks to be (hub.md 5): a computer, a network behind it, or a witness of all frames. */
+export type SessionMode = "client" | "bridge" | "monitor";
 
 /** How a peer proves who it is. */
 export type Proof =
@@ -32,7 +37,7 @@ export interface LoginRequest {
   readonly clientProduct: string;
   readonly clientVersion: number;
   readonly clientBuild: number;
-  readonly connections: number;
+  readonly stream: StreamOptions;
   readonly wantsBridge: boolean;
   readonly wantsMonitor: boolean;
   /** Of the client's installation: sessions of one installation count once for the multi-login limit. */
@@ -54,7 +59,7 @@ export function parseLogin(pack: Pack): LoginRequest | undefined {
     clientProduct,
     clientVersion: pack.int("client_ver") ?? 0,
     clientBuild: pack.int("client_build") ?? 0,
-    connections: pack.int("max_connection") ?? 1,
+    stream: readStream(pack),
     // A server or bridge that logs in does so for the network behind it (protocol.md 7.1).
     wantsBridge: pack.bool("require_bridge_routing_mode") || /server|bridge/i.test(clientProduct),
     wantsMonitor: pack.bool("require_monitor_mode"),
@@ -98,14 +103,19 @@ function cut(text: string): string {
   return text.length > MAX_NAME_CHARS ? text.slice(0, MAX_NAME_CHARS) : text;
 }
 
+/** A proof as a client gives it; a ticket is what a cluster's controller handed out (protocol.md 10). */
+export type OutgoingProof =
+  | Exclude<Proof, { kind: "unsupported" }>
+  | { readonly kind: "ticket"; readonly ticket: Uint8Array };
+
 /** A login as a client sends it. */
 export interface OutgoingLogin {
   readonly hub: string;
   readonly user: string;
-  readonly proof: Exclude<Proof, { kind: "unsupported" }>;
+  readonly proof: OutgoingProof;
   readonly clientProduct: string;
-  readonly connections: number;
-  readonly bridge: boolean;
+  readonly stream: StreamOptions;
+  readonly mode: SessionMode;
   /** 20 bytes that stay the same for this host. */
   readonly hostKey: Uint8Array;
   readonly node: NodeInformation;
@@ -134,6 +144,9 @@ export function encodeLogin(login: OutgoingLogin): Pack {
         .setData("cert", login.proof.der)
         .setData("sign", login.proof.signature);
       break;
+    case "ticket":
+      pack.setInt("authtype", AUTH_TICKET).setData("ticket", login.proof.ticket);
+      break;
   }
   pack
     .setStr("client_str", login.clientProduct)
@@ -144,13 +157,8 @@ export function encodeLogin(login: OutgoingLogin): Pack {
     .setInt("version", WIRE_VERSION)
     .setInt("build", WIRE_BUILD)
     .setInt("client_id", 0)
-    .setInt("max_connection", login.connections)
-    .setInt("use_encrypt", 1)
-    .setInt("use_compress", 0)
-    .setInt("half_connection", 0)
-    .setBool("require_bridge_routing_mode", login.bridge)
-    .setBool("require_monitor_mode", false)
-    .setBool("qos", false)
+    .setBool("require_bridge_routing_mode", login.mode === "bridge")
+    .setBool("require_monitor_mode", login.mode === "monitor")
     .setData("unique_id", login.hostKey);
-  return nodeInformation(pack, login.node);
+  return nodeInformation(writeStream(pack, login.stream), login.node);
 }

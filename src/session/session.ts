@@ -3,9 +3,19 @@ import { MAX_EGRESS_BYTES } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import type { Link } from "../transport/tls-link.ts";
-import { Connection, type ConnectionOwner } from "./connection.ts";
+import type { BlockCodec } from "./block-codec.ts";
+import {
+  Connection,
+  DIRECTION,
+  type ConnectionOwner,
+  type Direction,
+  type SessionEnd,
+} from "./connection.ts";
+import { Decoder } from "./decoder.ts";
+import { Distribution } from "./distribution.ts";
 import { BEAT_MS, type Beating, type Heartbeat } from "./heartbeat.ts";
-import { encodeKeepalive, keepaliveDelay } from "./keepalive.ts";
+import { encodeGoodbye, encodeKeepalive, isGoodbye, keepaliveDelay } from "./keepalive.ts";
+import type { ReceivedCounts } from "./stream-parser.ts";
 import type { Welcome } from "./welcome.ts";
 
 /** Numbers of one session that only grow. `in` is what came from the peer. */
@@ -14,31 +24,34 @@ export interface SessionStats {
   inBytes: number;
   outFrames: number;
   outBytes: number;
-  /** Frames given to the session that could not go out: no connection, or no memory. */
+  /** Frames given to the session that could not go out: no connection, no room, or no memory. */
   droppedFrames: number;
 }
 
 export interface SessionDeps {
+  readonly end: SessionEnd;
   readonly clock: Clock;
   readonly random: Random;
   readonly heartbeat: Heartbeat;
+  /** Of the compression that was granted. */
+  readonly codec?: BlockCodec | undefined;
   /**
    * Bytes that may wait before `ready` turns false. A hub has none to stop and uses the full bound; at the
    * client 0 stops the TAP as soon as the socket is full, since the kernel queues and drops better than we do.
    */
   readonly egressBytes?: number;
-  /** The end that dialled logs in anew as soon as it has no connection left; the other one waits for it. */
-  readonly endsWithLastConnection?: boolean;
 }
 
 /**
- * A cable: one logged-in session over one or more TLS connections, the same on both ends. It lives as long as
- * a connection brings something, and for the time-out after that (protocol.md 14.2).
+ * A cable: one logged-in session over up to 32 connections, the same on both ends. It lives as long as a
+ * connection brings something, and for the time-out after that (protocol.md 14.2).
  */
 export class Session implements Port, ConnectionOwner, Beating {
   readonly name: string;
+  readonly end: SessionEnd;
   readonly welcome: Welcome;
   readonly startedAt: number;
+  readonly codec: BlockCodec | undefined;
   readonly stats: SessionStats = {
     inFrames: 0,
     inBytes: 0,
@@ -46,26 +59,40 @@ export class Session implements Port, ConnectionOwner, Beating {
     outBytes: 0,
     droppedFrames: 0,
   };
-  sink: FrameSink = NOWHERE;
+  /** Connections in their data phase, the newest last. */
+  readonly connections: Connection[] = [];
   onReady: (() => void) | undefined;
   /** Called once when the session has ended, whoever ended it. */
   onClosed: ((reason: CloseReason) => void) | undefined;
   /** Called for each connection that ends while the session lives on or ends with it. */
   onConnectionEnded: ((reason: string) => void) | undefined;
-  readonly connections: Connection[] = [];
   readonly #deps: SessionDeps;
-  readonly #egressBytes: number;
+  readonly #distribution: Distribution;
+  readonly #decoder: Decoder | undefined;
+  /** Connections that only read what the peer had sent before they were replaced. */
+  readonly #retiring = new Set<Connection>();
+  #sink: FrameSink = NOWHERE;
   #aliveAt: number;
-  #isFull = false;
   #closed = false;
   #hasBegun = false;
   #expected: Link | undefined;
 
   constructor(welcome: Welcome, deps: SessionDeps) {
     this.name = welcome.sessionName;
+    this.end = deps.end;
     this.welcome = welcome;
     this.#deps = deps;
-    this.#egressBytes = deps.egressBytes ?? MAX_EGRESS_BYTES;
+    this.codec = deps.codec;
+    this.#decoder = deps.codec === undefined ? undefined : new Decoder(deps.codec, this.stats);
+    this.#distribution = new Distribution({
+      clock: deps.clock,
+      stopAt: deps.egressBytes ?? MAX_EGRESS_BYTES,
+      hasQos: welcome.stream.hasQos,
+      parks: deps.end === "client",
+      codec: deps.codec,
+      stats: this.stats,
+      onRoom: () => this.onReady?.(),
+    });
     this.startedAt = this.#aliveAt = deps.clock.now();
     deps.heartbeat.add(this);
   }
@@ -85,86 +112,104 @@ export class Session implements Port, ConnectionOwner, Beating {
   }
 
   plug(into: FrameSink): void {
-    this.sink = into;
+    this.#sink = into;
+    if (this.#decoder !== undefined) this.#decoder.sink = into;
+  }
+
+  /** The direction that the server gives to a connection that joins now (protocol.md 12.3). */
+  nextDirection(): Direction {
+    if (!this.welcome.stream.isHalfDuplex) return DIRECTION.BOTH;
+    if (!this.#hasBegun) return DIRECTION.TO_SERVER;
+    const count = (direction: Direction) =>
+      this.connections.filter((one) => one.direction === direction).length;
+    return count(DIRECTION.TO_CLIENT) > count(DIRECTION.TO_SERVER)
+      ? DIRECTION.TO_SERVER
+      : DIRECTION.TO_CLIENT;
   }
 
   /** Adds a connection in its data phase; `rest` are stream bytes that came with the last HTTP message. */
-  join(link: Link, rest: Uint8Array): void {
+  join(link: Link, direction: Direction, rest: Uint8Array): void {
     if (this.#closed) return link.closeInOrder();
     this.#hasBegun = true;
     this.#expected = undefined;
     const now = this.#deps.clock.now();
-    const connection = new Connection(link, this, now);
+    const connection = new Connection(link, direction, this, now);
     this.connections.push(connection);
     this.#aliveAt = now;
-    this.#sendKeepalive(connection, now);
+    if (connection.sends) {
+      this.#sendKeepalive(connection, now);
+      this.#distribution.add(connection.outlet);
+    }
     if (rest.length > 0) connection.data(rest);
+  }
+
+  /** Sends no more on a connection that has its successor, and ends it once its peer has. */
+  retire(connection: Connection): void {
+    const index = this.connections.indexOf(connection);
+    if (index < 0) return;
+    this.connections.splice(index, 1);
+    this.#retiring.add(connection);
+    if (connection.sends) this.#distribution.remove(connection.outlet);
+    connection.retire();
   }
 
   // Out: frames that the hub, or the TAP at the client, has for the peer.
 
   get ready(): boolean {
-    return !this.#isFull;
+    return !this.#distribution.isFull;
   }
 
   deliver(run: FrameRun): void {
-    const connection = this.#choose();
-    if (connection === undefined) {
-      this.stats.droppedFrames += run.count;
-      return;
-    }
     // Read before the batch may write over the run's headroom.
-    this.stats.outFrames += run.count;
-    this.stats.outBytes += run.end - run.start - 4 * run.count;
-    const { batch } = connection;
-    batch.deliver(run);
-    if (batch.isBlocked && batch.heldBytes >= this.#egressBytes) this.#isFull = true;
+    const { count } = run;
+    const bytes = run.end - run.start - 4 * count;
+    if (!this.#distribution.deliver(run)) return;
+    this.stats.outFrames += count;
+    this.stats.outBytes += bytes;
   }
 
   /** A lane of its own for frames that must not wait, while bulk finds no room. */
   deliverUrgent(run: FrameRun): boolean {
-    if (this.#choose()?.batch.deliverUrgent(run) !== true) return false;
+    if (!this.#distribution.deliverUrgent(run)) return false;
     this.stats.outFrames++;
     this.stats.outBytes += run.end - run.start - 4;
     return true;
   }
 
   flush(): void {
-    for (const { batch } of this.connections) batch.flush();
-  }
-
-  /** The newest connection that takes bytes, else the one with least to do: a lone one is the usual case. */
-  #choose(): Connection | undefined {
-    const { connections } = this;
-    let best = connections[connections.length - 1];
-    for (let i = connections.length - 2; i >= 0 && best!.batch.isBlocked; i--) {
-      if (connections[i]!.batch.heldBytes < best!.batch.heldBytes) best = connections[i];
-    }
-    return best;
+    this.#distribution.flush();
   }
 
   // In: what the connections report.
 
+  get inbound(): FrameSink {
+    return this.#decoder ?? this.#sink;
+  }
+
+  /** Where the parsers count: blocks are frames, unless they must be decoded first. */
+  get received(): ReceivedCounts {
+    return this.#decoder?.blocks ?? this.stats;
+  }
+
   drained(): void {
-    if (!this.#isFull) return;
-    for (const { batch } of this.connections) {
-      if (batch.isBlocked && batch.heldBytes >= this.#egressBytes) return;
-    }
-    this.#isFull = false;
-    this.onReady?.();
+    this.#distribution.check();
+  }
+
+  keepalive(body: Uint8Array): void {
+    if (isGoodbye(body)) this.close({ code: "peer_left" });
   }
 
   lost(connection: Connection, reason: string): void {
     const index = this.connections.indexOf(connection);
-    if (index < 0) return;
-    this.connections.splice(index, 1);
-    this.onConnectionEnded?.(reason);
-    this.stats.droppedFrames += connection.batch.lostFrames;
-    this.#aliveAt = this.#deps.clock.now();
-    if (this.connections.length === 0 && this.#deps.endsWithLastConnection === true) {
-      return this.close({ code: "connection_lost", detail: reason });
+    if (index < 0 && !this.#retiring.delete(connection)) return;
+    if (index >= 0) {
+      this.connections.splice(index, 1);
+      if (connection.sends) this.#distribution.remove(connection.outlet);
+      this.#aliveAt = this.#deps.clock.now();
     }
-    this.drained();
+    const { batch } = connection.outlet;
+    this.stats.droppedFrames += batch.lostFrames + batch.close();
+    this.onConnectionEnded?.(reason);
   }
 
   beat(now: number): void {
@@ -176,12 +221,15 @@ export class Session implements Port, ConnectionOwner, Beating {
         connection.heardItems = connection.items;
         connection.heardAt = now;
       }
-      const { batch } = connection;
-      if (now - connection.heardAt > timeoutMs) connection.end("timeout");
+      const { batch } = connection.outlet;
+      if (connection.receives && now - connection.heardAt > timeoutMs) connection.end("timeout");
       else if (batch.isStalled(now) || batch.isBroken) connection.end("no_progress");
       // Rather a beat early: the peer counts on half of the time-out.
-      else if (now + BEAT_MS > connection.nextKeepaliveAt) this.#sendKeepalive(connection, now);
+      else if (connection.sends && now + BEAT_MS > connection.nextKeepaliveAt) {
+        this.#sendKeepalive(connection, now);
+      }
     }
+    this.#distribution.beat(now);
     if (this.connections.length > 0) this.#aliveAt = now;
     else if (now - this.#aliveAt > timeoutMs) this.close({ code: "timeout" });
   }
@@ -189,7 +237,8 @@ export class Session implements Port, ConnectionOwner, Beating {
   #sendKeepalive(connection: Connection, now: number): void {
     connection.nextKeepaliveAt = now + keepaliveDelay(this.welcome.timeoutMs, this.#deps.random);
     // Bytes that wait are themselves the sign of life; a keep-alive behind them would only add to them.
-    if (!connection.batch.isBlocked) connection.batch.send(encodeKeepalive(this.#deps.random));
+    const { batch } = connection.outlet;
+    if (!batch.isBlocked) batch.send(encodeKeepalive(this.#deps.random));
   }
 
   close(reason: CloseReason): void {
@@ -197,8 +246,14 @@ export class Session implements Port, ConnectionOwner, Beating {
     this.#closed = true;
     this.#deps.heartbeat.remove(this);
     this.#expected?.closeInOrder();
-    for (const connection of this.connections.slice()) connection.end(reason.code);
-    this.sink = NOWHERE;
+    for (const connection of [...this.connections, ...this.#retiring]) {
+      const { batch } = connection.outlet;
+      // Without it the peer would keep the session for as long as its time-out (hub.md 5.7).
+      if (connection.sends && !batch.isBlocked) batch.send(encodeGoodbye());
+      connection.end(reason.code);
+    }
+    this.#distribution.close();
+    this.#sink = NOWHERE;
     this.onClosed?.(reason);
   }
 }

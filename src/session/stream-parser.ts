@@ -15,8 +15,10 @@ const KEEPALIVE_MARK = 0xffff_ffff;
 const AT_COUNT = 0;
 const AT_BLOCK = 1;
 const AT_KEEPALIVE_SIZE = 2;
-/** The body of a keep-alive, which is passed over by count. */
+/** The body of a keep-alive: its beginning is kept, the rest passed over by count. */
 const IN_KEEPALIVE = 3;
+/** A body may begin with a word to the peer (protocol.md 17.6, hub.md 5.7); the longest one is shorter than this. */
+const NOTE_BYTES = 64;
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -41,10 +43,15 @@ export class StreamParser {
   #tailUsed = 0;
   readonly #run: FrameRun = emptyRun(NO_BYTES);
   #tailView: DataView | undefined;
+  #note = NO_BYTES;
+  #noteUsed = 0;
   readonly #counts: ReceivedCounts;
+  readonly #onKeepalive: (note: Uint8Array) => void;
 
-  constructor(counts: ReceivedCounts) {
+  /** @param onKeepalive gets the first bytes of each body, which are gone after the call */
+  constructor(counts: ReceivedCounts, onKeepalive: (note: Uint8Array) => void) {
     this.#counts = counts;
+    this.#onKeepalive = onKeepalive;
   }
 
   /**
@@ -59,11 +66,14 @@ export class StreamParser {
     for (;;) {
       if (this.#state === IN_KEEPALIVE) {
         const passed = Math.min(this.#skip, end - at);
+        if (passed > 0) this.#keepNote(chunk, at, passed);
         at += passed;
         this.#skip -= passed;
         if (this.#skip > 0) return;
         this.#state = AT_COUNT;
         this.items++;
+        this.#onKeepalive(this.#note.subarray(0, this.#noteUsed));
+        this.#noteUsed = 0;
       }
       if (this.#state === AT_BLOCK) {
         at = this.#walkBlocks(chunk, view, at, sink);
@@ -140,6 +150,14 @@ export class StreamParser {
     if (--this.#blocksLeft === 0) this.#state = AT_COUNT;
     this.#deliver(tail, view, 0, end, 1, sink);
     return at;
+  }
+
+  #keepNote(chunk: Uint8Array, at: number, bytes: number): void {
+    const kept = Math.min(bytes, NOTE_BYTES - this.#noteUsed);
+    if (kept === 0) return;
+    if (this.#note.length === 0) this.#note = new Uint8Array(NOTE_BYTES);
+    this.#note.set(chunk.subarray(at, at + kept), this.#noteUsed);
+    this.#noteUsed += kept;
   }
 
   #keepTail(chunk: Uint8Array, at: number): void {

@@ -1,8 +1,9 @@
 import { clamp } from "../base/clamp.ts";
 import { VpnError } from "../base/errors.ts";
-import { MAX_CONNECTIONS_PER_SESSION, SESSION_TIMEOUT_S } from "../base/limits.ts";
+import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import { DEFAULT_POLICY, POLICY_ITEMS, type Policy } from "../config/policy.ts";
 import { Pack } from "../wire/pack.ts";
+import { readGrant, writeStream, type StreamOptions } from "./stream-options.ts";
 
 export const SESSION_KEY_BYTES = 20;
 
@@ -14,14 +15,14 @@ export interface Welcome {
   readonly connectionName: string;
   /** Names the session in additional connections: as secret as a password. */
   readonly sessionKey: Uint8Array;
-  readonly maxConnections: number;
+  readonly stream: StreamOptions;
   readonly timeoutMs: number;
   readonly policy: Policy;
   /** For the user, may be empty. */
   readonly message: string;
 }
 
-/** The whole welcome: everything that we do not grant is said with 0, since the client goes by what it reads. */
+/** The whole welcome: what is not granted is said with 0, since the client goes by what it reads. */
 export function encodeWelcome(welcome: Welcome): Pack {
   const { sessionKey } = welcome;
   const firstWord = new DataView(sessionKey.buffer, sessionKey.byteOffset).getUint32(0);
@@ -30,16 +31,12 @@ export function encodeWelcome(welcome: Welcome): Pack {
     .setStr("connection_name", welcome.connectionName)
     .setData("session_key", sessionKey)
     .setInt("session_key_32", firstWord)
-    .setInt("max_connection", welcome.maxConnections)
-    .setInt("use_encrypt", 1)
-    .setInt("use_compress", 0)
-    .setInt("half_connection", 0)
-    .setInt("qos", 0)
     .setInt("timeout", welcome.timeoutMs)
     .setInt("is_azure_session", 0)
     .setBool("enable_udp_recovery", false)
     .setInt("vlan_id", welcome.policy.vlan_id)
     .setData("Msg", new TextEncoder().encode(welcome.message));
+  writeStream(pack, welcome.stream);
   for (const item of POLICY_ITEMS) {
     pack.setInt(`policy:${item.wire}`, Number(welcome.policy[item.key]));
   }
@@ -48,9 +45,9 @@ export function encodeWelcome(welcome: Welcome): Pack {
 
 /**
  * Reads a welcome. Values out of range are brought into it: the session runs by them.
- * @throws VpnError `protocol_error` when it names no session, or grants what we did not ask for and cannot do.
+ * @throws VpnError `protocol_error` when it names no session, or grants a stream that nobody asked for.
  */
-export function parseWelcome(pack: Pack, wishedConnections: number): Welcome {
+export function parseWelcome(pack: Pack, wish: StreamOptions): Welcome {
   const sessionName = pack.str("session_name");
   const connectionName = pack.str("connection_name");
   const sessionKey = pack.data("session_key");
@@ -61,23 +58,11 @@ export function parseWelcome(pack: Pack, wishedConnections: number): Welcome {
   ) {
     throw new VpnError("protocol_error", "The server's welcome names no session");
   }
-  const isCompressed = pack.bool("use_compress");
-  const isHalfDuplex = pack.bool("half_connection");
-  if (pack.int("use_encrypt") === 0 || isCompressed || isHalfDuplex) {
-    throw new VpnError(
-      "protocol_error",
-      "The server wants a stream in clear, compressed or half duplex, which nobody asked for",
-    );
-  }
   return {
     sessionName,
     connectionName,
     sessionKey: sessionKey.slice(),
-    maxConnections: clamp(
-      Math.min(pack.int("max_connection") ?? 1, wishedConnections),
-      1,
-      MAX_CONNECTIONS_PER_SESSION,
-    ),
+    stream: readGrant(pack, wish),
     timeoutMs: clamp(
       pack.int("timeout") ?? SESSION_TIMEOUT_S.default * 1000,
       SESSION_TIMEOUT_S.min * 1000,

@@ -17,6 +17,7 @@ import { seededRandom } from "../support/seeded-random.ts";
 import { markedUnit } from "../support/test-server.ts";
 import requests from "../vectors/real_client_requests.json" with { type: "json" };
 import { fuzz } from "./fuzz.ts";
+import { streamOf } from "../support/stream-options.ts";
 
 const LIMITS = { tlsHandshakeMs: 10_000, firstRequestMs: 20_000, loginMs: LOGIN_MS };
 /** The longest that any conversation may last. */
@@ -56,12 +57,12 @@ class World implements Reception {
         sessionName: "SID-X-1",
         connectionName: "CID-1",
         sessionKey: new Uint8Array(20),
-        maxConnections: 1,
+        stream: streamOf({ connections: 1 }),
         timeoutMs: 20_000,
         policy: DEFAULT_POLICY,
         message: "",
       },
-      { clock: this.clock, random: seededRandom(1), heartbeat: this.heartbeat },
+      { end: "server", clock: this.clock, random: seededRandom(1), heartbeat: this.heartbeat },
     );
     session.plug(new ArrayPort("hub"));
     this.sessions.push(session);

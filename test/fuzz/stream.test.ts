@@ -51,7 +51,7 @@ function plainTwin(bytes: Uint8Array): Outcome {
 function parse(bytes: Uint8Array, next: () => number): Outcome & { counted: number } {
   const port = new ArrayPort("sink");
   const counts = { inFrames: 0, inBytes: 0 };
-  const parser = new StreamParser(counts);
+  const parser = new StreamParser(counts, () => {});
   let refused: string | undefined;
   try {
     for (let at = 0; at < bytes.length;) {

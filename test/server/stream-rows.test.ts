@@ -167,7 +167,7 @@ describe("session stream", () => {
           );
         }
         expect(drops()).toBeGreaterThan(0);
-        const held = open.session.connections[0]!.batch.heldBytes;
+        const held = open.session.connections[0]!.outlet.batch.heldBytes;
         expect(held).toBeGreaterThanOrEqual(MAX_EGRESS_BYTES);
         expect(held).toBeLessThan(MAX_EGRESS_BYTES + 65_536);
         expect(batchSlots.taken).toBeGreaterThan(10);
@@ -191,7 +191,7 @@ describe("session stream", () => {
       deaf.socket.pause();
       const source = await at.session({ user: "north", password: "n" });
       const open = portOf(at, "deaf");
-      for (let i = 0; i < 400 && !open.session.connections[0]!.batch.isBlocked; i++) {
+      for (let i = 0; i < 400 && !open.session.connections[0]!.outlet.batch.isBlocked; i++) {
         source.write(largeUnit());
         await Bun.sleep(1);
       }

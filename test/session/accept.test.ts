@@ -15,6 +15,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 import { loginPack } from "../support/peer.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { markedUnit } from "../support/test-server.ts";
+import { streamOf } from "../support/stream-options.ts";
 
 const LIMITS = { tlsHandshakeMs: 10_000, firstRequestMs: 20_000, loginMs: 30_000 };
 
@@ -44,12 +45,12 @@ class Desk implements Reception {
         sessionName: "SID-ALICE-1",
         connectionName: "CID-1",
         sessionKey: new Uint8Array(20),
-        maxConnections: 1,
+        stream: streamOf({ connections: 1 }),
         timeoutMs: 20_000,
         policy: DEFAULT_POLICY,
         message: "",
       },
-      { clock: this.clock, random: seededRandom(22), heartbeat: this.heartbeat },
+      { end: "server", clock: this.clock, random: seededRandom(22), heartbeat: this.heartbeat },
     );
     this.sessions.push(session);
     return session;

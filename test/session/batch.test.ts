@@ -32,7 +32,7 @@ class FakeSink implements ByteSink {
 /** Every frame in what the sink took; fails if it does not end with a whole unit. */
 function framesIn(bytes: Uint8Array): string[] {
   const port = new ArrayPort("out");
-  const parser = new StreamParser({ inFrames: 0, inBytes: 0 });
+  const parser = new StreamParser({ inFrames: 0, inBytes: 0 }, () => {});
   parser.feed(Buffer.concat([bytes, new Uint8Array(4)]), port);
   return port.frames.map(toHex);
 }

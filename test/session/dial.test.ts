@@ -1,15 +1,12 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { DEFAULT_WISHES } from "../../src/config/client-config.ts";
+import type { Credential } from "../../src/session/proof.ts";
 import { createHash, X509Certificate } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
 import type { CloseReason } from "../../src/hub/port.ts";
-import {
-  dial,
-  type Credential,
-  type DialedSession,
-  type DialTarget,
-} from "../../src/session/dial.ts";
+import { dial, type DialedSession, type DialTarget } from "../../src/session/dial.ts";
 import { encodeHello, packReply } from "../../src/session/handshake.ts";
 import { Heartbeat } from "../../src/session/heartbeat.ts";
 import { encodeWelcome } from "../../src/session/welcome.ts";
@@ -32,6 +29,7 @@ import {
   TestServer,
   USERS,
 } from "../support/test-server.ts";
+import { streamOf } from "../support/stream-options.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -57,7 +55,8 @@ class Dialer {
       mode: "bridge",
       family: "any",
       clientName: "Test Client",
-      connectionsWanted: 1,
+      proxy: undefined,
+      wishes: { ...DEFAULT_WISHES, qos: false, udp: false },
       installation: seededRandom(this.#opened.length).bytes(16),
       verify: () => true,
       ...change,
@@ -228,7 +227,7 @@ describe("dial() against our server", () => {
     session.onClosed = ended.resolve;
     begin();
     at.server.hubs.get("vpn")!.closeSessions({ code: "test" });
-    expect(await ended.promise).toEqual({ code: "connection_lost", detail: "peer_closed" });
+    expect(await ended.promise).toEqual({ code: "peer_left" });
   });
 
   test("a session that is closed before begin() gives its connection back", async () => {
@@ -251,8 +250,10 @@ describe("dial() against our server", () => {
   });
 });
 
-/** A TLS server that says what it is told: one answer for each request, in turn. */
-async function scripted(...answers: (Uint8Array | "close" | "silence")[]): Promise<number> {
+/** A TLS server that says what it is told: one answer for each request, in turn, or what a function finds. */
+async function scripted(
+  ...answers: (Uint8Array | "close" | "silence" | ((body: Uint8Array) => Uint8Array))[]
+): Promise<number> {
   const { cert, key } = await testCertificate();
   const links = new Set<TlsLink>();
   const faults: Error[] = [];
@@ -275,9 +276,12 @@ async function scripted(...answers: (Uint8Array | "close" | "silence")[]): Promi
         link.handler = {
           data(chunk) {
             reader.push(chunk);
-            while (reader.next() !== undefined) {
-              const answer = left.shift() ?? "silence";
-              if (answer === "close") link.closeInOrder();
+            for (;;) {
+              const message = reader.next();
+              if (message === undefined) break;
+              const answer = typeof left[0] === "function" ? left[0] : (left.shift() ?? "silence");
+              if (typeof answer === "function") link.write(answer(message.body));
+              else if (answer === "close") link.closeInOrder();
               else if (answer !== "silence") link.write(answer);
             }
           },
@@ -307,7 +311,7 @@ const welcomePack = () =>
     sessionName: "SID-X-1",
     connectionName: "CID-1",
     sessionKey: new Uint8Array(20),
-    maxConnections: 1,
+    stream: streamOf({ connections: 1 }),
     timeoutMs: 20_000,
     policy: DEFAULT_POLICY,
     message: "",
@@ -339,17 +343,74 @@ describe("dial() against strange servers", () => {
     expect((await dialer.failure(port)).code).toBe("timeout");
   });
 
-  test("HS-19 a redirect is told as what it is, and nothing is followed", async () => {
-    const redirect = new Pack()
+  const isSignature = (body: Uint8Array) => body.length === 10;
+  const redirectTo = async (port: number, change: (pack: Pack) => void = () => {}) => {
+    const { cert } = await testCertificate();
+    const pack = new Pack()
       .setInt("Redirect", 1)
       .setAddress("Ip", "127.0.0.1")
-      .setInt("Port", 0)
-      .setData("Ticket", new Uint8Array(20));
-    for (const pack of [redirect, new Pack().setInt("Redirect", 1)]) {
-      const error = await dialer.failure(await scripted(hello(), reply(pack)));
-      expect(error.code).toBe("redirect_unsupported");
-      expect(error.message).toContain("cluster");
+      .setInt("Port", port, 443)
+      .setData("Ticket", new Uint8Array(20).fill(7))
+      .setData("Cert", new Uint8Array(new X509Certificate(cert).raw));
+    change(pack);
+    return reply(pack);
+  };
+
+  test("a redirect is followed to the member, which gets the ticket and must show its certificate", async () => {
+    const asked: Pack[] = [];
+    const member = await scripted((body) => {
+      if (isSignature(body)) return hello();
+      asked.push(Pack.parse(body));
+      return reply(welcomePack());
+    });
+    const { session } = await dialer.dial(await scripted(hello(), await redirectTo(member)));
+    expect(session.name).toBe("SID-X-1");
+    expect([asked[0]!.int("authtype"), asked[0]!.data("ticket")?.[0]]).toEqual([99, 7]);
+    expect(asked[0]!.str("hubname")).toBe("VPN");
+    const stranger = await redirectTo(member, (pack) => pack.setData("Cert", new Uint8Array(9)));
+    const error = await dialer.failure(await scripted(hello(), stranger));
+    expect(error.code).toBe("certificate");
+  });
+
+  test("HS-19 redirects to itself, to port 0, without an address, without a ticket lead nowhere", async () => {
+    const changes: ((pack: Pack) => void)[] = [
+      (pack) => pack.setInt("Port", 0),
+      (pack) => pack.setAddress("Ip", "0.0.0.0"),
+      (pack) => pack.setInt("Ip"),
+      (pack) => pack.setData("Ticket", new Uint8Array(19)),
+      (pack) => pack.setData("Cert"),
+    ];
+    for (const change of changes) {
+      const error = await dialer.failure(await scripted(hello(), await redirectTo(1, change)));
+      expect([error.code, error.message]).toEqual([
+        "redirect",
+        expect.stringContaining("without telling"),
+      ]);
     }
+    let toItself = new Uint8Array(0);
+    const port = await scripted((body) => (isSignature(body) ? hello() : toItself));
+    toItself = new Uint8Array(await redirectTo(port));
+    expect((await dialer.failure(port)).message).toContain("to itself");
+  });
+
+  test("HS-19 a loop of three members ends after five hops", async () => {
+    const onward = [0, 0, 0].map(() => new Uint8Array(0));
+    let logins = 0;
+    const ports: number[] = [];
+    for (const at of onward.keys()) {
+      const answer = (body: Uint8Array) => {
+        if (isSignature(body)) return hello();
+        if (Pack.parse(body).str("method") === "login") logins++;
+        return onward[at]!;
+      };
+      ports.push(await scripted(answer));
+    }
+    for (const at of onward.keys()) {
+      onward[at] = new Uint8Array(await redirectTo(ports[(at + 1) % 3]!));
+    }
+    const error = await dialer.failure(ports[0]!);
+    expect([error.code, error.message]).toEqual(["redirect", expect.stringContaining("5 times")]);
+    expect(logins).toBe(6);
   });
 
   const ANSWERS: readonly [string, () => (Uint8Array | "close")[], string][] = [

@@ -1,3 +1,4 @@
+import { verify, X509Certificate } from "node:crypto";
 import { describe, expect, test } from "bun:test";
 import { MAX_SIGNATURE_BYTES, WATERMARK_BYTES } from "../../src/base/limits.ts";
 import { DEFAULT_POLICY, POLICY_ITEMS } from "../../src/config/policy.ts";
@@ -16,6 +17,7 @@ import {
 import { encodeLogin, parseLogin, type OutgoingLogin } from "../../src/session/login.ts";
 import { encodeWelcome, parseWelcome, type Welcome } from "../../src/session/welcome.ts";
 import { HttpReader } from "../../src/transport/http-message.ts";
+import { grantStream, type StreamOptions } from "../../src/session/stream-options.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import control from "../vectors/control_replies.json" with { type: "json" };
 import full from "../vectors/login_password_welcome.json" with { type: "json" };
@@ -23,6 +25,7 @@ import requests from "../vectors/real_client_requests.json" with { type: "json" 
 import ipv6 from "../vectors/welcome_ipv6_udp.json" with { type: "json" };
 import { fromHex, toHex } from "../support/hex.ts";
 import { seededRandom } from "../support/seeded-random.ts";
+import { streamOf } from "../support/stream-options.ts";
 
 const packOf = (hex: string) => Pack.parse(fromHex(hex));
 const read = (bytes: Uint8Array) => {
@@ -159,19 +162,21 @@ describe("parseLogin()", () => {
   });
 
   test("reads the proof of a password, which is the one that our hash gives", () => {
-    const { proof, user, connections } = loginOf("a");
-    const challenge = fromHex("000102030405060708090a0b0c0d0e0f10111213");
+    const { proof, user, stream } = loginOf("a");
     if (proof.kind !== "hashed-password") throw new Error(proof.kind);
-    const expected = securePassword(hashUserPassword("alice", text("wonderland")), challenge);
+    const expected = securePassword(hashUserPassword("alice", text("wonderland")), CHALLENGE);
     expect(toHex(proof.secure)).toBe(toHex(expected));
-    expect([user, connections]).toEqual(["alice", 2]);
+    expect([user, stream.connections]).toEqual(["alice", 2]);
   });
 
   test("reads the other ways to log in", () => {
     const plain = loginOf("radius").proof;
     expect(plain.kind).toBe("plain-password");
     expect(loginOf("anon").proof).toEqual({ kind: "anonymous" });
-    expect(loginOf("cert").proof).toEqual({ kind: "unsupported", authType: 3 });
+    const cert = loginOf("cert").proof;
+    if (cert.kind !== "certificate") throw new Error(cert.kind);
+    const key = new X509Certificate(cert.der).publicKey;
+    expect(verify("sha1", CHALLENGE, key, cert.signature)).toBe(true);
     const ticket = logins.filter((one) => one.case === "redir").map(({ pack }) => pack);
     expect(ticket.map((pack) => parseLogin(pack)!.proof)).toContainEqual({
       kind: "unsupported",
@@ -202,7 +207,7 @@ describe("parseLogin()", () => {
       clientProduct: "",
       clientVersion: 0,
       clientBuild: 0,
-      connections: 1,
+      stream: streamOf({ connections: 1, isEncrypted: false }),
       wantsBridge: false,
       wantsMonitor: false,
       installation: new Uint8Array(16),
@@ -221,38 +226,41 @@ describe("parseLogin()", () => {
       .setStr("UniqueId", "id");
     expect(parseLogin(pack)).toMatchObject({
       proof: { kind: "hashed-password", secure: new Uint8Array(0) },
-      connections: 1,
+      stream: streamOf({ connections: 1, isEncrypted: false }),
       installation: new Uint8Array(16),
     });
   });
 });
 
-describe("encodeLogin()", () => {
-  const outgoing: OutgoingLogin = {
-    hub: "VPN",
-    user: "alice",
-    proof: { kind: "hashed-password", secure: seededRandom(4).bytes(20) },
-    clientProduct: "Patchbay VPN Client",
-    connections: 3,
-    bridge: false,
-    hostKey: seededRandom(5).bytes(20),
-    node: {
-      product: "Patchbay VPN Client",
-      osName: "Linux",
-      osVersion: "x64",
-      hostName: "host.example",
-      clientAddress: "192.0.2.7",
-      clientPort: 50_000,
-      serverProduct: "S",
-      serverVersion: 502,
-      serverBuild: 5187,
-      serverHost: "vpn.example",
-      serverAddress: "198.51.100.1",
-      serverPort: 443,
-      installation: seededRandom(6).bytes(16),
-    },
-  };
+/** Of the server that the recorded clients met. */
+const CHALLENGE = fromHex("000102030405060708090a0b0c0d0e0f10111213");
 
+const outgoing: OutgoingLogin = {
+  hub: "VPN",
+  user: "alice",
+  proof: { kind: "hashed-password", secure: seededRandom(4).bytes(20) },
+  clientProduct: "Patchbay VPN Client",
+  stream: streamOf({ connections: 3 }),
+  mode: "client",
+  hostKey: seededRandom(5).bytes(20),
+  node: {
+    product: "Patchbay VPN Client",
+    osName: "Linux",
+    osVersion: "x64",
+    hostName: "host.example",
+    clientAddress: "192.0.2.7",
+    clientPort: 50_000,
+    serverProduct: "S",
+    serverVersion: 502,
+    serverBuild: 5187,
+    serverHost: "vpn.example",
+    serverAddress: "198.51.100.1",
+    serverPort: 443,
+    installation: seededRandom(6).bytes(16),
+  },
+};
+
+describe("encodeLogin()", () => {
   test("parseLogin() reads what it wrote, for each way to log in", () => {
     const ways: OutgoingLogin["proof"][] = [
       outgoing.proof,
@@ -261,7 +269,7 @@ describe("encodeLogin()", () => {
     ];
     for (const proof of ways) {
       const login = parseLogin(Pack.parse(encodeLogin({ ...outgoing, proof }).encode()))!;
-      expect(login).toMatchObject({ hub: "VPN", user: "alice", connections: 3, proof });
+      expect(login).toMatchObject({ hub: "VPN", user: "alice", stream: outgoing.stream, proof });
       expect(login).toMatchObject({
         wantsBridge: false,
         wantsMonitor: false,
@@ -269,7 +277,7 @@ describe("encodeLogin()", () => {
       });
       expect(toHex(login.installation)).toBe(toHex(outgoing.node.installation));
     }
-    const bridge = Pack.parse(encodeLogin({ ...outgoing, bridge: true }).encode());
+    const bridge = Pack.parse(encodeLogin({ ...outgoing, mode: "bridge" }).encode());
     expect(parseLogin(bridge)!.wantsBridge).toBe(true);
   });
 
@@ -307,7 +315,7 @@ describe("welcome", () => {
     sessionName: "SID-ALICE-7",
     connectionName: "CID-9",
     sessionKey: seededRandom(7).bytes(20),
-    maxConnections: 8,
+    stream: streamOf({ connections: 8 }),
     timeoutMs: 20_000,
     policy: {
       ...DEFAULT_POLICY,
@@ -320,10 +328,10 @@ describe("welcome", () => {
   };
 
   test("parseWelcome() reads that of a real server", () => {
-    const parsed = parseWelcome(packOf(full.reply.body_hex), 8);
+    const parsed = parseWelcome(packOf(full.reply.body_hex), streamOf({ connections: 8 }));
     expect(parsed).toMatchObject({
       connectionName: "CID-99",
-      maxConnections: 1,
+      stream: streamOf({ connections: 1 }),
       timeoutMs: 20_000,
     });
     expect(parsed.sessionName).toStartWith("SID-ALICE-");
@@ -332,11 +340,15 @@ describe("welcome", () => {
   });
 
   test("parseWelcome() reads one that grants more than we know of", () => {
-    expect(parseWelcome(packOf(ipv6.welcome.body_hex), 8).timeoutMs).toBe(20_000);
+    expect(
+      parseWelcome(packOf(ipv6.welcome.body_hex), streamOf({ connections: 8 })).timeoutMs,
+    ).toBe(20_000);
   });
 
   test("encodeWelcome() and parseWelcome() agree", () => {
-    expect(parseWelcome(Pack.parse(encodeWelcome(welcome).encode()), 32)).toEqual(welcome);
+    expect(
+      parseWelcome(Pack.parse(encodeWelcome(welcome).encode()), streamOf({ connections: 32 })),
+    ).toEqual(welcome);
   });
 
   test("encodeWelcome() names what a real server names, but for what it does not grant", () => {
@@ -363,32 +375,69 @@ describe("welcome", () => {
       (pack: Pack) => pack.setData("session_key"),
       (pack: Pack) => pack.setData("session_key", new Uint8Array(19)),
     ]) {
-      expect(() => parseWelcome(spoil(encodeWelcome(welcome)), 8)).toThrow("names no session");
+      expect(() =>
+        parseWelcome(spoil(encodeWelcome(welcome)), streamOf({ connections: 8 })),
+      ).toThrow("names no session");
     }
   });
 
-  test("parseWelcome() takes no stream that was not asked for", () => {
-    for (const spoil of [
-      (pack: Pack) => pack.setInt("use_encrypt", 0),
-      (pack: Pack) => pack.setInt("use_compress", 1),
-      (pack: Pack) => pack.setInt("half_connection", 1),
-    ]) {
-      expect(() => parseWelcome(spoil(encodeWelcome(welcome)), 8)).toThrow("nobody asked for");
-    }
+  test("parseWelcome() takes no stream in clear and no compression that nobody asked for", () => {
+    const wish = streamOf({ connections: 8 });
+    const inClear = encodeWelcome(welcome).setInt("use_encrypt", 0);
+    expect(() => parseWelcome(inClear, wish)).toThrow("in clear");
+    expect(parseWelcome(inClear, { ...wish, isEncrypted: false }).stream.isEncrypted).toBe(false);
+    const ours = { ...welcome, stream: streamOf({ connections: 8, compression: "lz4" }) };
+    expect(() => parseWelcome(encodeWelcome(ours), wish)).toThrow("as nobody asked it to");
     const silent = encodeWelcome(welcome).setInt("use_encrypt").setInt("half_connection");
-    expect(parseWelcome(silent, 8).sessionName).toBe("SID-ALICE-7");
+    expect(parseWelcome(silent, wish).stream).toEqual(wish);
+  });
+
+  test.each([
+    [{}, { connections: 8 }],
+    [{ isEncrypted: false }, { connections: 8, isEncrypted: false }],
+    [{ compression: "deflate" }, { connections: 8, compression: "deflate" }],
+    [{ compression: "lz4" }, { connections: 8, compression: "lz4" }],
+    [
+      { isHalfDuplex: true, hasQos: true },
+      { connections: 8, isHalfDuplex: true, hasQos: true },
+    ],
+  ] satisfies [Partial<StreamOptions>, Partial<StreamOptions>][])(
+    "a stream with %j is wished, granted and read alike",
+    (change, granted) => {
+      const wish = streamOf({ connections: 8, ...change });
+      const login = parseLogin(encodeLogin({ ...outgoing, stream: wish }))!;
+      expect(login.stream).toEqual(wish);
+      const grant = grantStream(login.stream, {
+        connections: 32,
+        allowsPlaintext: true,
+        allowsQos: true,
+      });
+      const read = parseWelcome(encodeWelcome({ ...welcome, stream: grant }), wish);
+      expect(read.stream).toEqual(streamOf(granted));
+    },
+  );
+
+  test("grantStream() raises too few connections to what the lanes and directions need, and no further", () => {
+    const grant = (wish: Partial<StreamOptions>, connections = 32, allowsQos = true) =>
+      grantStream(streamOf(wish), { connections, allowsPlaintext: false, allowsQos });
+    expect(grant({ isHalfDuplex: true }).connections).toBe(2);
+    expect(grant({ hasQos: true }, 1).connections).toBe(2);
+    expect(grant({ hasQos: true, isHalfDuplex: true }).connections).toBe(4);
+    expect(grant({ hasQos: true }, 32, false)).toMatchObject({ connections: 1, hasQos: false });
+    expect(grant({ connections: 9 }, 3).connections).toBe(3);
+    expect(grant({ isEncrypted: false }).isEncrypted).toBe(true);
   });
 
   test("parseWelcome() brings values into their range", () => {
     const of = (change: (pack: Pack) => void, wish = 8) => {
       const pack = encodeWelcome(welcome);
       change(pack);
-      return parseWelcome(pack, wish);
+      return parseWelcome(pack, streamOf({ connections: wish }));
     };
-    expect(of((p) => p.setInt("max_connection", 33), 40).maxConnections).toBe(32);
-    expect(of((p) => p.setInt("max_connection", 8), 2).maxConnections).toBe(2);
-    expect(of((p) => p.setInt("max_connection", 0)).maxConnections).toBe(1);
-    expect(of((p) => p.setInt("max_connection")).maxConnections).toBe(1);
+    expect(of((p) => p.setInt("max_connection", 33), 40).stream.connections).toBe(32);
+    expect(of((p) => p.setInt("max_connection", 8), 2).stream.connections).toBe(2);
+    expect(of((p) => p.setInt("max_connection", 0)).stream.connections).toBe(1);
+    expect(of((p) => p.setInt("max_connection")).stream.connections).toBe(1);
     expect(of((p) => p.setInt("timeout", 1)).timeoutMs).toBe(5_000);
     expect(of((p) => p.setInt("timeout", 4_294_967_295)).timeoutMs).toBe(60_000);
     expect(of((p) => p.setInt("timeout")).timeoutMs).toBe(20_000);

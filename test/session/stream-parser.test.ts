@@ -19,7 +19,7 @@ function u32(...words: number[]): Uint8Array {
 function parse(bytes: Uint8Array, sizes: Iterable<number>) {
   const port = new ArrayPort("sink");
   const counts = { inFrames: 0, inBytes: 0 };
-  const parser = new StreamParser(counts);
+  const parser = new StreamParser(counts, () => {});
   let at = 0;
   for (const size of sizes) {
     // A copy that is wiped: nothing of a chunk may be used after its event.
@@ -107,7 +107,7 @@ describe("StreamParser", () => {
 
   test("feed() delivers consecutive blocks of a chunk as one run", () => {
     const port = new ArrayPort("sink");
-    const parser = new StreamParser({ inFrames: 0, inBytes: 0 });
+    const parser = new StreamParser({ inFrames: 0, inBytes: 0 }, () => {});
     const block = Buffer.concat([u32(60), new Uint8Array(60)]);
     parser.feed(Buffer.concat([u32(100), ...Array.from({ length: 100 }, () => block)]), port);
     expect(port.runs).toEqual([100]);
@@ -149,7 +149,7 @@ describe("StreamParser", () => {
       onReady: undefined,
     };
     const start = performance.now();
-    new StreamParser(counts).feed(bytes, sink);
+    new StreamParser(counts, () => {}).feed(bytes, sink);
     // A fault would take seconds; 50 ms are asked of a quiet machine (robustness.md 1.4).
     expect(performance.now() - start).toBeLessThan(500);
     expect([frames, counts.inFrames]).toEqual([10_000, 10_000]);
@@ -157,7 +157,7 @@ describe("StreamParser", () => {
 
   test("items stands still while bytes make nothing whole", () => {
     const port = new ArrayPort("sink");
-    const parser = new StreamParser({ inFrames: 0, inBytes: 0 });
+    const parser = new StreamParser({ inFrames: 0, inBytes: 0 }, () => {});
     parser.feed(u32(0, 0, 0, KEEPALIVE, 2), port);
     expect(parser.items).toBe(0);
     parser.feed(Uint8Array.of(1), port);

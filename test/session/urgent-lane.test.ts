@@ -77,7 +77,7 @@ describe("Batch while the socket is full", () => {
   /** Kind and id of every frame that the socket took. */
   function received(): string[] {
     const port = new ArrayPort("out");
-    new StreamParser({ inFrames: 0, inBytes: 0 }).feed(Buffer.concat(taken), port);
+    new StreamParser({ inFrames: 0, inBytes: 0 }, () => {}).feed(Buffer.concat(taken), port);
     return port.frames.map((frame) => `${frame.length === 98 ? "ping" : "bulk"}${frame.at(-1)}`);
   }
 

@@ -1,4 +1,5 @@
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
+import { streamOf } from "./stream-options.ts";
 import type { CloseReason } from "../../src/hub/port.ts";
 import type { ClientSession, OpenSession } from "../../src/client/supervisor.ts";
 import { ArrayPort } from "./array-port.ts";
@@ -6,6 +7,7 @@ import { ArrayPort } from "./array-port.ts";
 /** A session that nobody carries: an array port with a welcome. */
 export class FakeSession extends ArrayPort implements ClientSession {
   readonly welcome: ClientSession["welcome"];
+  readonly connections = [];
   readonly stats = { inFrames: 0, inBytes: 0, outFrames: 0, outBytes: 0, droppedFrames: 0 };
   onClosed: ((reason: CloseReason) => void) | undefined;
   /** Times that it was put into its data phase. */
@@ -17,7 +19,7 @@ export class FakeSession extends ArrayPort implements ClientSession {
       sessionName: name,
       connectionName: "CID-1",
       sessionKey: new Uint8Array(20),
-      maxConnections: 1,
+      stream: streamOf({ connections: 1 }),
       timeoutMs: 20_000,
       policy: { ...DEFAULT_POLICY, auto_disconnect: options.autoDisconnectS ?? 0 },
       message: options.message ?? "",
