@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import { createStateDir } from "../config/state-dir.ts";
