@@ -158,11 +158,16 @@ export class Namespace {
     );
   }
 
-  waitListening(port: number, deadlineMs = 10_000): Promise<true> {
+  waitListening(
+    port: number,
+    options: { deadlineMs?: number; protocol?: "tcp" | "udp" } = {},
+  ): Promise<true> {
+    const { deadlineMs, protocol = "tcp" } = options;
+    const which = protocol === "tcp" ? "-Hltn" : "-Hlun";
     return until(
-      `a listener on TCP port ${port} in ${this.name}`,
-      async () => (await this.run(["ss", "-Hltn", `sport = :${port}`])).stdout !== "",
-      { deadlineMs },
+      `a listener on ${protocol} port ${port} in ${this.name}`,
+      async () => (await this.run(["ss", which, `sport = :${port}`])).stdout !== "",
+      deadlineMs === undefined ? {} : { deadlineMs },
     );
   }
 
