@@ -5,6 +5,7 @@ import { VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { SessionWishes } from "../config/client-config.ts";
 import type { Log } from "../observe/log.ts";
+import type { Lookup } from "../transport/host-addresses.ts";
 import type { Proxy } from "../transport/proxy.ts";
 import { dialHost, type AddressFamily, type DialedLink } from "../transport/tls-dialer.ts";
 import type { Link } from "../transport/tls-link.ts";
@@ -90,6 +91,8 @@ export interface DialDeps {
   readonly onPhase?: (phase: DialPhase) => void;
   /** Told of each address and port, of the server or its proxy, before it is connected to. */
   readonly onAddress?: (address: string, port: number) => void;
+  /** The system's resolver unless given. */
+  readonly lookup?: Lookup;
 }
 
 /** A link whose server has greeted. */
@@ -291,6 +294,7 @@ function connect(
     onFault: (error) => deps.log.error("internal_error", error.message),
     mayLeaveTls: !target.wishes.encrypt,
     ...(deps.onAddress === undefined ? {} : { onAddress: deps.onAddress }),
+    ...(deps.lookup === undefined ? {} : { lookup: deps.lookup }),
   });
 }
 
