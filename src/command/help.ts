@@ -3,6 +3,7 @@ import { nearestName } from "../config/nearest-name.ts";
 import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
+import radiusChapter from "../doc/radius.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
 
@@ -11,6 +12,7 @@ const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text:
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
+  radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
   security: { brief: "passwords, certificates, limits, rights", text: securityChapter },
 };
 
