@@ -24,7 +24,7 @@ import { RouterList } from "./router-list.ts";
 import { ServerNames } from "./server-names.ts";
 import type { ClientEvent } from "./status.ts";
 import { recover, undoSteps, type UndoDeps } from "./undo.ts";
-import { UndoFile, undoPath } from "./undo-file.ts";
+import { UndoFile } from "./undo-file.ts";
 import type { UndoStep } from "./undo-step.ts";
 
 /** What the hub's DHCP server said, or what was written down in its place. */
@@ -84,7 +84,7 @@ export const openHostSettings: OpenHostSettings = async (options) => {
     searchPath,
     onWarning: (code, message) => onEvent({ event: "warning", code, message }),
   };
-  const { peers } = await recover(stateDir, nft === undefined ? undefined : name, deps);
+  const peers = await recover(stateDir, nft === undefined ? undefined : name, deps);
   const settings = new LinuxHostSettings(options, deps, nft, peers);
   try {
     settings.open();
@@ -132,7 +132,7 @@ class LinuxHostSettings implements HostSettings {
     this.#nft = nft;
     this.#peers = peers;
     this.#table = killSwitchTable(name.toLowerCase());
-    this.#undo = new UndoFile(undoPath(stateDir, name), processId);
+    this.#undo = new UndoFile(stateDir, name, processId);
     this.#names = new ServerNames({
       clock,
       rememberFirst: account.defaultRoute || account.dns || account.killSwitch,
@@ -148,10 +148,7 @@ class LinuxHostSettings implements HostSettings {
     const { device } = nic;
     const link = tryGetLink(device);
     if (link === undefined) throw new Error(`interface ${device} is not there`);
-    if (this.#peers.length > 0) {
-      this.#switch = { kind: "kill-switch", table: this.#table, peers: this.#peers };
-      undo.record(this.#switch);
-    }
+    this.#switch = undo.steps.find(({ kind }) => kind === "kill-switch");
     // The kernel would take the hub's IPv6 routers for the machine's, asked or not, and mix them with the uplink's.
     refuseDefaultRouter(device, (error) =>
       onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),

@@ -32,6 +32,8 @@ export function listUndoFiles(stateDir: string): string[] {
 /** What a file holds that a process left, as far as it still stands. */
 export interface Leftover {
   readonly path: string;
+  /** The account's. */
+  readonly name: string;
   readonly owner: ProcessMark;
   readonly steps: readonly UndoStep[];
 }
@@ -40,20 +42,21 @@ export interface Leftover {
 export function tryReadLeftover(path: string): Leftover | undefined {
   try {
     if (statSync(path).size > MAX_UNDO_BYTES) return undefined;
-    const { version, owner, steps } = JSON.parse(readFileSync(path, "utf8")) as {
+    const { version, name, owner, steps } = JSON.parse(readFileSync(path, "utf8")) as {
       version?: unknown;
+      name?: unknown;
       owner?: Partial<ProcessMark>;
       steps?: unknown;
     };
     const { pid, startTicks, boot } = owner ?? {};
-    if (version !== VERSION || !Array.isArray(steps)) return undefined;
+    if (version !== VERSION || typeof name !== "string" || !Array.isArray(steps)) return undefined;
     if (pid === undefined || startTicks === undefined || boot === undefined) return undefined;
     const parsed = steps.map(tryParseStep);
     const known = parsed.filter((step) => step !== undefined);
     if (known.length !== parsed.length) return undefined;
     const isOtherBoot = boot !== bootId();
     const standing = isOtherBoot ? known.filter(outlivesBoot) : known;
-    return { path, owner: { pid, startTicks, boot }, steps: standing };
+    return { path, name, owner: { pid, startTicks, boot }, steps: standing };
   } catch (error) {
     if (error instanceof SyntaxError || (error as { code?: string }).code === "ENOENT") {
       return undefined;
@@ -67,15 +70,16 @@ export function tryReadLeftover(path: string): Leftover | undefined {
  * either nothing to undo or a record of it. A recorded step may therefore never have been done: undoing allows for it.
  */
 export class UndoFile {
-  readonly #path: string;
-  readonly #owner: ProcessMark;
+  readonly #place: Omit<Leftover, "steps">;
   #steps: UndoStep[] = [];
 
-  constructor(path: string, pid: number) {
+  constructor(stateDir: string, name: string, pid: number) {
     const owner = tryMarkProcess(pid);
     if (owner === undefined) throw new Error(`process ${pid} does not run`);
-    this.#path = path;
-    this.#owner = owner;
+    const path = undoPath(stateDir, name);
+    this.#place = { path, name, owner };
+    // What another process of this account left and could not be undone yet is ours from now on.
+    this.#replace([...(tryReadLeftover(path)?.steps ?? [])]);
   }
 
   get steps(): readonly UndoStep[] {
@@ -98,20 +102,19 @@ export class UndoFile {
   }
 
   #replace(steps: UndoStep[]): void {
-    if (steps.length === 0) rmSync(this.#path, { force: true });
-    else writeDurably(this.#path, encode(this.#owner, steps));
+    keepLeftover(this.#place, steps);
     this.#steps = steps;
   }
 }
 
-/** Writes what could not be undone back for the next start, or removes the file where nothing is left. */
-export function keepLeftover({ path, owner }: Leftover, steps: readonly UndoStep[]): void {
-  if (steps.length === 0) rmSync(path, { force: true });
-  else writeDurably(path, encode(owner, steps));
-}
-
-function encode(owner: ProcessMark, steps: readonly UndoStep[]): string {
-  return `${JSON.stringify({ version: VERSION, owner, steps: steps.map(encodeStep) }, null, 1)}\n`;
+/** Writes down what is to be undone, or removes the file where nothing is. */
+export function keepLeftover(
+  { path, name, owner }: Omit<Leftover, "steps">,
+  steps: readonly UndoStep[],
+): void {
+  if (steps.length === 0) return rmSync(path, { force: true });
+  const record = { version: VERSION, name, owner, steps: steps.map(encodeStep) };
+  writeDurably(path, `${JSON.stringify(record, null, 1)}\n`);
 }
 
 /** On disk, whole, with mode 0600, when this returns. */

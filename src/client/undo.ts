@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { messageOf, SystemError, VpnError } from "../base/errors.ts";
 import { removeRule } from "../platform/ip-rule.ts";
 import { isRunning } from "../platform/process-life.ts";
@@ -6,7 +7,13 @@ import { restoreResolvConf } from "./dns-file.ts";
 import { findNft, killSwitchRemoval, runNft, type TunnelPeer } from "./kill-switch.ts";
 import { runProgram, tryFindProgram } from "./system-program.ts";
 import type { UndoStep } from "./undo-step.ts";
-import { keepLeftover, listUndoFiles, tryReadLeftover, undoPath } from "./undo-file.ts";
+import {
+  keepLeftover,
+  listUndoFiles,
+  tryReadLeftover,
+  undoPath,
+  type Leftover,
+} from "./undo-file.ts";
 
 const ENOENT = 2;
 const ESRCH = 3;
@@ -32,49 +39,49 @@ export async function undoSteps(steps: readonly UndoStep[], deps: UndoDeps): Pro
   return failed;
 }
 
-/** What a kill switch of a crashed process still lets through; the account that takes it over begins with these. */
-export interface Recovered {
-  readonly peers: readonly TunnelPeer[];
-}
-
 /**
- * Takes back what processes left that ended without doing so, of all accounts in the state directory. With
- * `keepKillSwitchOf` the switch of that account stays up: it is about to be set again, and nothing must slip out in between.
+ * Takes back what processes left that ended without doing so, of all accounts in the state directory, and gives
+ * whom the kill switch of `keepKillSwitchOf` lets us reach: that one stays up, since it is about to be set again
+ * and nothing must slip out in between.
  */
 export async function recover(
   stateDir: string,
   keepKillSwitchOf: string | undefined,
   deps: UndoDeps,
-): Promise<Recovered> {
+): Promise<readonly TunnelPeer[]> {
   const kept = keepKillSwitchOf === undefined ? undefined : undoPath(stateDir, keepKillSwitchOf);
   let peers: readonly TunnelPeer[] = [];
-  for (const path of listUndoFiles(stateDir)) {
+  for (const leftover of findLeftovers(stateDir, undefined, deps)) {
+    const isKept = (step: UndoStep) => step.kind === "kill-switch" && leftover.path === kept;
+    const others = leftover.steps.filter((step) => !isKept(step));
+    const switches = leftover.steps.filter(isKept);
+    keepLeftover(leftover, [...(await undoSteps(others, deps)), ...switches]);
+    for (const step of switches) if (step.kind === "kill-switch") peers = step.peers;
+  }
+  return peers;
+}
+
+/** What processes left that run no more, of one account or of all. */
+export function findLeftovers(
+  stateDir: string,
+  name: string | undefined,
+  deps?: Pick<UndoDeps, "onWarning">,
+): Leftover[] {
+  const found: Leftover[] = [];
+  const paths = name === undefined ? listUndoFiles(stateDir) : [undoPath(stateDir, name)];
+  for (const path of paths.filter((each) => existsSync(each))) {
     const leftover = tryReadLeftover(path);
     if (leftover === undefined) {
       const message = `Cannot undo what a crash left: ${path} is not readable as a record of it`;
-      deps.onWarning("undo_unreadable", message);
-      continue;
-    }
-    if (isRunning(leftover.owner)) continue;
-    const switches = leftover.steps.filter((step) => step.kind === "kill-switch" && path === kept);
-    const others = leftover.steps.filter((step) => !switches.includes(step));
-    const failed = await undoSteps(others, deps);
-    keepLeftover(leftover, [...failed, ...switches]);
-    for (const step of switches) if (step.kind === "kill-switch") peers = step.peers;
+      deps?.onWarning("undo_unreadable", message);
+    } else if (!isRunning(leftover.owner)) found.push(leftover);
   }
-  return { peers };
+  return found;
 }
 
-/** Takes back what a crashed process of one account left. False if it left nothing. */
-export async function recoverAccount(
-  stateDir: string,
-  name: string,
-  deps: UndoDeps,
-): Promise<boolean> {
-  const leftover = tryReadLeftover(undoPath(stateDir, name));
-  if (leftover === undefined || isRunning(leftover.owner)) return false;
+/** Takes back all that was left; what fails is kept for the next try. */
+export async function undoLeftover(leftover: Leftover, deps: UndoDeps): Promise<void> {
   keepLeftover(leftover, await undoSteps(leftover.steps, deps));
-  return true;
 }
 
 async function undo(step: UndoStep, { searchPath, onWarning }: UndoDeps): Promise<void> {
