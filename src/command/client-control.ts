@@ -6,6 +6,7 @@ import { askDisconnect, askStatus, controlPath, listControls } from "../client/c
 import type { ClientStatus } from "../client/status.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
+import { undoLeftovers } from "./client-undo.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { stateDirOf } from "./state-dir.ts";
 
@@ -45,7 +46,11 @@ export async function disconnect(
     throw new ExitError(EXIT.usage, `Several clients run, name one: ${names}`);
   }
   const [client] = running;
-  if (client === undefined) throw notRunning(name);
+  if (client === undefined) {
+    // A client that crashed cannot be told to; what it left can be undone in its place.
+    if (await undoLeftovers(environment, { stateDir, name, json: flags.json })) return EXIT.ok;
+    throw notRunning(name);
+  }
   await askDisconnect(client.path, environment.clock);
   const { account } = client.status;
   environment.stdout(
