@@ -1,3 +1,4 @@
+import type { OutsideWait } from "../auth/authority.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ProtocolError, WIRE_ERROR } from "../base/errors.ts";
 import {
@@ -27,6 +28,7 @@ import {
   WIRE_BUILD,
   WIRE_VERSION,
 } from "./handshake.ts";
+import { LoginWait } from "./login-wait.ts";
 import { parseLogin, type LoginRequest } from "./login.ts";
 import {
   DETECTION_PAGE,
@@ -47,7 +49,12 @@ import { encodeWelcome } from "./welcome.ts";
 /** Whom the conversation asks; the server behind it knows hubs and users. */
 export interface Reception {
   /** Judges a login and opens its session, or answers an error number of protocol.md 8. */
-  login(request: LoginRequest, challenge: Uint8Array, link: Link): Promise<Session | number>;
+  login(
+    request: LoginRequest,
+    challenge: Uint8Array,
+    link: Link,
+    wait: OutsideWait,
+  ): Promise<Session | number>;
   /** The session that an additional connection may join, or an error number. */
   join(sessionKey: Uint8Array, link: Link): Session | number;
   /** Hubs that strangers may know of. */
@@ -80,6 +87,8 @@ export class Conversation implements LinkHandler {
   #noops = 0;
   /** True while an answer is being found elsewhere: later requests wait their turn. */
   #busy = false;
+  #wait: LoginWait | undefined;
+  #heldSince = 0;
   #over = false;
 
   constructor(
@@ -107,6 +116,9 @@ export class Conversation implements LinkHandler {
     if (this.#over) return;
     try {
       this.#reader.push(chunk);
+      if (this.#busy && this.#reader.waitingBytes > MAX_BODY_BEFORE_LOGIN) {
+        throw new ProtocolError("too_much_early", "more than a request while a login is judged");
+      }
       this.#proceed();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -193,8 +205,9 @@ export class Conversation implements LinkHandler {
     if (request === undefined) return this.#refuse(WIRE_ERROR.PROTOCOL_ERROR, "login_form");
     const challenge = this.#challenge!;
     this.#busy = true;
+    this.#wait = this.#openWait(request);
     this.#reception
-      .login(request, challenge, this.link)
+      .login(request, challenge, this.link, this.#wait)
       .then((verdict) => {
         this.#busy = false;
         if (typeof verdict === "number") return this.#refuse(verdict, `refused_${verdict}`);
@@ -207,6 +220,23 @@ export class Conversation implements LinkHandler {
         this.#reception.failed(error);
         this.#fail("internal_error");
       });
+  }
+
+  #openWait(request: LoginRequest): LoginWait {
+    const { clock } = this.#deps;
+    const waiting = {
+      clock,
+      send: (pack: Pack) => this.#reply(pack),
+      holdDeadline: () => {
+        this.#heldSince = clock.now();
+        this.#deadline.cancel();
+      },
+      goOn: () => {
+        this.#loginAllowedMs += clock.now() - this.#heldSince;
+        this.#waitUntil(this.#loginAllowedMs, "login_timeout");
+      },
+    };
+    return new LoginWait(waiting, request);
   }
 
   #join(pack: Pack): void {
@@ -288,6 +318,7 @@ export class Conversation implements LinkHandler {
   #settle(outcome: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#wait?.abandon();
     this.#deadline.cancel();
     this.#out.close();
     this.#reception.settled(this, outcome);

@@ -143,6 +143,7 @@ async function login(
     deps.onPhase?.("negotiating");
   });
   const { link, talk, hello } = greeted;
+  const udp = tryOfferUdp(target, link, deps);
   try {
     deps.onPhase?.("authenticating");
     const proof: OutgoingProof =
@@ -150,9 +151,9 @@ async function login(
         ? prove(target.credential, target.user, hello.random)
         : { kind: "ticket", ticket: redirect.ticket };
     const wish = streamWish(target.wishes);
-    const answer = await talk.askPack(target.host, loginPack(target, proof, wish, greeted));
+    const answer = await talk.askPack(target.host, loginPack(target, proof, wish, greeted, udp));
     const onward = parseRedirect(answer, { address: link.remoteAddress, port: link.remotePort });
-    if (onward === undefined) return open(target, greeted, parseWelcome(answer, wish), deps);
+    if (onward === undefined) return open(target, greeted, parseWelcome(answer, wish), udp, deps);
     talk.tell(target.host, new Pack());
     link.closeInOrder();
     return onward;
@@ -160,8 +161,15 @@ async function login(
     link.closeInOrder();
     throw error;
   } finally {
+    udp?.close();
     talk.release();
   }
+}
+
+/** Datagrams go straight to the server, so not where TCP has to go by a proxy (protocol.md 17.2). */
+function tryOfferUdp(target: DialTarget, link: Link, deps: DialDeps): UdpOffer | undefined {
+  if (!target.wishes.udp || target.proxy.kind !== "none") return undefined;
+  return offerUdp({ ...deps, localAddress: link.localAddress });
 }
 
 /** A member's certificate is known from its controller, whose own was judged before. */
@@ -179,14 +187,23 @@ function judgeCertificate(
   if (verdict !== true) throw verdict;
 }
 
-function open(target: DialTarget, first: Greeted, welcome: Welcome, deps: DialDeps): DialedSession {
+function open(
+  target: DialTarget,
+  first: Greeted,
+  welcome: Welcome,
+  udp: UdpOffer | undefined,
+  deps: DialDeps,
+): DialedSession {
   const { link, talk, hello } = first;
   const { compression, isEncrypted, isHalfDuplex } = welcome.stream;
   if (!isEncrypted) link.leaveTls();
+  const codec = compression === "none" ? undefined : createBlockCodec(compression);
+  const { remoteAddress } = link;
   const session = new Session(welcome, {
     ...deps,
     end: "client",
-    codec: compression === "none" ? undefined : createBlockCodec(compression),
+    codec,
+    udp: welcome.udp && udp?.accept(welcome.udp, { remoteAddress, codec }),
     egressBytes: deps.egressBytes ?? 0,
   });
   // Until begin() neither may outlive the other.
@@ -313,6 +330,7 @@ function loginPack(
   proof: OutgoingProof,
   stream: StreamOptions,
   { hello, link }: Greeted,
+  udp: UdpOffer | undefined,
 ): Pack {
   return encodeLogin({
     hub: target.hub,
@@ -320,6 +338,7 @@ function loginPack(
     proof,
     clientProduct: target.clientName,
     stream,
+    udp: udp?.wish,
     mode: target.mode,
     hostKey: new Uint8Array(createHash("sha1").update(target.installation).digest()),
     node: {

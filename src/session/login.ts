@@ -6,6 +6,7 @@ import {
 import { Pack } from "../wire/pack.ts";
 import { WIRE_BUILD, WIRE_VERSION } from "./handshake.ts";
 import { readStream, writeStream, type StreamOptions } from "./stream-options.ts";
+import { readWish, writeWish, type UdpWish } from "./udp/elements.ts";
 import { nodeInformation, type NodeInformation } from "./node-information.ts";
 
 /* Specification constants: protocol.md 7.2. */
@@ -38,6 +39,7 @@ export interface LoginRequest {
   readonly clientVersion: number;
   readonly clientBuild: number;
   readonly stream: StreamOptions;
+  readonly udp?: UdpWish | undefined;
   readonly wantsBridge: boolean;
   readonly wantsMonitor: boolean;
   /** Of the client's installation: sessions of one installation count once for the multi-login limit. */
@@ -60,6 +62,7 @@ export function parseLogin(pack: Pack): LoginRequest | undefined {
     clientVersion: pack.int("client_ver") ?? 0,
     clientBuild: pack.int("client_build") ?? 0,
     stream: readStream(pack),
+    udp: readWish(pack),
     // A server or bridge that logs in does so for the network behind it (protocol.md 7.1).
     wantsBridge: pack.bool("require_bridge_routing_mode") || /server|bridge/i.test(clientProduct),
     wantsMonitor: pack.bool("require_monitor_mode"),
@@ -115,6 +118,7 @@ export interface OutgoingLogin {
   readonly proof: OutgoingProof;
   readonly clientProduct: string;
   readonly stream: StreamOptions;
+  readonly udp: UdpWish | undefined;
   readonly mode: SessionMode;
   /** 20 bytes that stay the same for this host. */
   readonly hostKey: Uint8Array;
@@ -160,5 +164,6 @@ export function encodeLogin(login: OutgoingLogin): Pack {
     .setBool("require_bridge_routing_mode", login.mode === "bridge")
     .setBool("require_monitor_mode", login.mode === "monitor")
     .setData("unique_id", login.hostKey);
+  if (login.udp !== undefined) writeWish(pack, login.udp);
   return nodeInformation(writeStream(pack, login.stream), login.node);
 }

@@ -16,6 +16,7 @@ import { Distribution } from "./distribution.ts";
 import { BEAT_MS, type Beating, type Heartbeat } from "./heartbeat.ts";
 import { encodeGoodbye, encodeKeepalive, isGoodbye, keepaliveDelay } from "./keepalive.ts";
 import type { ReceivedCounts } from "./stream-parser.ts";
+import type { UdpPath } from "./udp/udp-path.ts";
 import type { Welcome } from "./welcome.ts";
 
 /** Numbers of one session that only grow. `in` is what came from the peer. */
@@ -35,6 +36,8 @@ export interface SessionDeps {
   readonly heartbeat: Heartbeat;
   /** Of the compression that was granted. */
   readonly codec?: BlockCodec | undefined;
+  /** A way beside the connections, which the session closes. */
+  readonly udp?: UdpPath | undefined;
   /**
    * Bytes that may wait before `ready` turns false. A hub has none to stop and uses the full bound; at the
    * client 0 stops the TAP as soon as the socket is full, since the kernel queues and drops better than we do.
@@ -52,6 +55,7 @@ export class Session implements Port, ConnectionOwner, Beating {
   readonly welcome: Welcome;
   readonly startedAt: number;
   readonly codec: BlockCodec | undefined;
+  readonly udp: UdpPath | undefined;
   readonly stats: SessionStats = {
     inFrames: 0,
     inBytes: 0,
@@ -71,6 +75,7 @@ export class Session implements Port, ConnectionOwner, Beating {
   readonly #decoder: Decoder | undefined;
   /** Connections that only read what the peer had sent before they were replaced. */
   readonly #retiring = new Set<Connection>();
+  /** Where frames go that came. */
   #sink: FrameSink = NOWHERE;
   #aliveAt: number;
   #closed = false;
@@ -83,6 +88,8 @@ export class Session implements Port, ConnectionOwner, Beating {
     this.welcome = welcome;
     this.#deps = deps;
     this.codec = deps.codec;
+    this.udp = deps.udp;
+    if (deps.udp !== undefined) this.#receiveFrom(deps.udp);
     this.#decoder = deps.codec === undefined ? undefined : new Decoder(deps.codec, this.stats);
     this.#distribution = new Distribution({
       clock: deps.clock,
@@ -112,8 +119,17 @@ export class Session implements Port, ConnectionOwner, Beating {
   }
 
   plug(into: FrameSink): void {
-    this.#sink = into;
-    if (this.#decoder !== undefined) this.#decoder.sink = into;
+    this.#sink = this.udp === undefined ? into : clampedSink(into, this.udp);
+    if (this.#decoder !== undefined) this.#decoder.sink = this.#sink;
+  }
+
+  #receiveFrom(udp: UdpPath): void {
+    udp.onRun = (run) => {
+      this.stats.inFrames += run.count;
+      this.stats.inBytes += run.end - run.start - 4 * run.count;
+      this.#sink.deliver(run);
+    };
+    udp.onBatchEnd = () => this.#sink.flush();
   }
 
   /** The direction that the server gives to a connection that joins now (protocol.md 12.3). */
@@ -156,14 +172,16 @@ export class Session implements Port, ConnectionOwner, Beating {
   // Out: frames that the hub, or the TAP at the client, has for the peer.
 
   get ready(): boolean {
-    return !this.#distribution.isFull;
+    return !this.#distribution.isFull || this.udp?.isReady === true;
   }
 
   deliver(run: FrameRun): void {
     // Read before the batch may write over the run's headroom.
     const { count } = run;
     const bytes = run.end - run.start - 4 * count;
-    if (!this.#distribution.deliver(run)) return;
+    const { udp } = this;
+    if (udp?.isReady === true) udp.deliver(udp.clampOut(run));
+    else if (!this.#distribution.deliver(udp?.clampOut(run) ?? run)) return;
     this.stats.outFrames += count;
     this.stats.outBytes += bytes;
   }
@@ -178,6 +196,7 @@ export class Session implements Port, ConnectionOwner, Beating {
 
   flush(): void {
     this.#distribution.flush();
+    this.udp?.flush();
   }
 
   // In: what the connections report.
@@ -197,6 +216,7 @@ export class Session implements Port, ConnectionOwner, Beating {
 
   keepalive(body: Uint8Array): void {
     if (isGoodbye(body)) this.close({ code: "peer_left" });
+    else this.udp?.keepaliveNote(body);
   }
 
   lost(connection: Connection, reason: string): void {
@@ -253,9 +273,22 @@ export class Session implements Port, ConnectionOwner, Beating {
       connection.end(reason.code);
     }
     this.#distribution.close();
+    this.udp?.close();
     this.#sink = NOWHERE;
     this.onClosed?.(reason);
   }
+}
+
+/** The sink for a session that has UDP: flows learn to fit its datagrams, whichever way their SYNs come. */
+function clampedSink(into: FrameSink, udp: UdpPath): FrameSink {
+  return {
+    deliver: (run) => into.deliver(udp.clampIn(run)),
+    flush: () => into.flush(),
+    get ready() {
+      return into.ready;
+    },
+    onReady: undefined,
+  };
 }
 
 const NOWHERE: FrameSink = { deliver() {}, flush() {}, ready: true, onReady: undefined };

@@ -4,6 +4,7 @@ import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import { DEFAULT_POLICY, POLICY_ITEMS, type Policy } from "../config/policy.ts";
 import { Pack } from "../wire/pack.ts";
 import { readGrant, writeStream, type StreamOptions } from "./stream-options.ts";
+import { readGrant as readUdpGrant, writeGrant as writeUdpGrant, type UdpGrant } from "./udp/elements.ts";
 
 export const SESSION_KEY_BYTES = 20;
 
@@ -16,6 +17,8 @@ export interface Welcome {
   /** Names the session in additional connections: as secret as a password. */
   readonly sessionKey: Uint8Array;
   readonly stream: StreamOptions;
+  /** UDP acceleration, where it is granted. */
+  readonly udp?: UdpGrant | undefined;
   readonly timeoutMs: number;
   readonly policy: Policy;
   /** For the user, may be empty. */
@@ -37,6 +40,7 @@ export function encodeWelcome(welcome: Welcome): Pack {
     .setInt("vlan_id", welcome.policy.vlan_id)
     .setData("Msg", new TextEncoder().encode(welcome.message));
   writeStream(pack, welcome.stream);
+  if (welcome.udp !== undefined) writeUdpGrant(pack, welcome.udp);
   for (const item of POLICY_ITEMS) {
     pack.setInt(`policy:${item.wire}`, Number(welcome.policy[item.key]));
   }
@@ -63,6 +67,7 @@ export function parseWelcome(pack: Pack, wish: StreamOptions): Welcome {
     connectionName,
     sessionKey: sessionKey.slice(),
     stream: readGrant(pack, wish),
+    udp: readUdpGrant(pack),
     timeoutMs: clamp(
       pack.int("timeout") ?? SESSION_TIMEOUT_S.default * 1000,
       SESSION_TIMEOUT_S.min * 1000,

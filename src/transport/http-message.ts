@@ -89,6 +89,11 @@ export class HttpReader {
     return this.#head?.head;
   }
 
+  /** Bytes that belong to no message yet. */
+  get waitingBytes(): number {
+    return this.#used;
+  }
+
   /** Takes what lies behind the last message: the first bytes of the stream that follows. */
   takeRest(): Uint8Array {
     const rest = this.#bytes.slice(0, this.#used);

@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import type { OutsideWait } from "../../src/auth/authority.ts";
+import { MAX_BODY_BEFORE_LOGIN } from "../../src/base/limits.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import type { CloseReason } from "../../src/hub/port.ts";
 import { Conversation, type Reception } from "../../src/session/accept.ts";
@@ -28,7 +30,7 @@ class Desk implements Reception {
   readonly sessions: Session[] = [];
   readonly heartbeat = new Heartbeat(this.clock);
   readonly conversation: Conversation;
-  answer: () => Promise<Session | number> = async () => this.session();
+  answer: (wait: OutsideWait) => Promise<Session | number> = async () => this.session();
   joinAnswer: () => Session | number = () => 13;
   readonly #replies = new HttpReader(() => 1 << 20);
 
@@ -56,8 +58,8 @@ class Desk implements Reception {
     return session;
   }
 
-  login(): Promise<Session | number> {
-    return this.answer();
+  login(...[, , , wait]: Parameters<Reception["login"]>): Promise<Session | number> {
+    return this.answer(wait);
   }
 
   join(): Session | number {
@@ -136,6 +138,61 @@ describe("Conversation", () => {
       expect(mine.outcomes).toEqual(["data"]);
       mine.close();
     }
+  });
+
+  test.each([
+    [502, 5188, 5],
+    [503, 1, 5],
+    [502, 5187, 0],
+    [501, 9674, 0],
+  ])(
+    "a client %d.%d gets %d NOOPs in 25 s while somebody outside is asked",
+    async (version, build, noops) => {
+      const verdict = Promise.withResolvers<number>();
+      desk.answer = async (wait) => {
+        wait.begin();
+        return verdict.promise.finally(() => wait.end());
+      };
+      const pack = loginPack({}, new Uint8Array(20));
+      pack.setInt("client_ver", version).setInt("client_build", build);
+      desk.send(SIGNATURE, asRequest(pack));
+      await turn();
+      expect(desk.replies().length).toBe(1);
+      desk.clock.advance(25_000);
+      const busy = desk.replies();
+      expect([busy.length, busy.every(isNoop)]).toEqual([noops, true]);
+      verdict.resolve(9);
+      await turn();
+      expect(desk.replies().map((reply) => reply.int("error"))).toEqual([9]);
+    },
+  );
+
+  test("the deadline of a login stands while somebody outside is asked, and goes on after", async () => {
+    const asked = Promise.withResolvers<OutsideWait>();
+    desk.answer = (wait) => {
+      wait.begin();
+      asked.resolve(wait);
+      return new Promise(() => {});
+    };
+    desk.send(SIGNATURE, login());
+    const wait = await asked.promise;
+    desk.clock.advance(60_000);
+    expect(desk.outcomes).toEqual([]);
+    wait.end();
+    expect(wait.signal.aborted).toBe(false);
+    desk.clock.advance(LIMITS.loginMs - 1);
+    expect(desk.outcomes).toEqual([]);
+    desk.clock.advance(1);
+    expect([desk.outcomes, wait.signal.aborted]).toEqual([["login_timeout"], true]);
+  });
+
+  test("a peer that floods while its login is judged is cut off", async () => {
+    desk.answer = () => new Promise(() => {});
+    desk.send(SIGNATURE, login());
+    desk.send(new Uint8Array(MAX_BODY_BEFORE_LOGIN));
+    expect(desk.outcomes).toEqual([]);
+    desk.send(new Uint8Array(1));
+    expect(desk.outcomes).toEqual(["too_much_early"]);
   });
 
   test("what comes while a login is judged waits for the verdict", async () => {

@@ -35,7 +35,7 @@ export interface UdpGrant extends UdpWish {
 const ZERO_IP = "0.0.0.0";
 
 /** True for an address that means nothing to another machine; in its place zeros are sent. */
-export function isLoopback(ip: string): boolean {
+function isLoopback(ip: string): boolean {
   const address = tryParseAddress(ip);
   if (address === undefined) return false;
   return address.family === 4 ? address.bytes[0] === 127 : ip === "::1";
@@ -46,7 +46,7 @@ function reportedIp(ip: string): string {
   return ip.includes(":") ? "::" : ZERO_IP;
 }
 
-export function writeWish(pack: Pack, wish: UdpWish): void {
+export function writeWish(pack: Pack, wish: UdpWish): Pack {
   pack
     .setBool("use_udp_acceleration", true)
     .setInt("udp_acceleration_version", 1)
@@ -59,6 +59,7 @@ export function writeWish(pack: Pack, wish: UdpWish): void {
   if (wish.keys.sealed !== undefined) {
     pack.setData("udp_acceleration_client_key_v2", wish.keys.sealed);
   }
+  return pack;
 }
 
 /** Undefined for a login that does not wish for it, or not in a form that it could be granted in. */
@@ -78,7 +79,7 @@ export function readWish(pack: Pack): UdpWish | undefined {
   };
 }
 
-export function writeGrant(pack: Pack, grant: UdpGrant): void {
+export function writeGrant(pack: Pack, grant: UdpGrant): Pack {
   pack
     .setBool("use_udp_acceleration", true)
     .setInt("udp_acceleration_version", grant.version)
@@ -93,6 +94,7 @@ export function writeGrant(pack: Pack, grant: UdpGrant): void {
   if (grant.keys.sealed !== undefined) {
     pack.setData("udp_acceleration_server_key_v2", grant.keys.sealed);
   }
+  return pack;
 }
 
 /** Undefined for a welcome that does not grant it, or not in a form that it could be used in. */

@@ -6,20 +6,14 @@ import type { FrameRun } from "../../hub/port.ts";
 import type { Log } from "../../observe/log.ts";
 import { hasLibc } from "../../platform/libc.ts";
 import { UdpSocket } from "../../platform/udp-socket.ts";
-import type { Pack } from "../../wire/pack.ts";
 import type { BlockCodec } from "../block-codec.ts";
 import type { DatagramCodec } from "./datagram.ts";
 import {
   type DirectionKeys,
-  isLoopback,
   KEY_BYTES,
   LEGACY_KEY_BYTES,
-  readGrant,
-  readWish,
   type UdpGrant,
   type UdpWish,
-  writeGrant,
-  writeWish,
 } from "./elements.ts";
 import { LegacyCodec } from "./legacy-codec.ts";
 import { DatagramPath } from "./path.ts";
@@ -75,10 +69,10 @@ export interface UdpSessionDeps {
 
 /** A client's wish for UDP, with its socket. */
 export interface UdpOffer {
-  /** Adds the wish to a login. */
-  write(login: Pack): void;
-  /** The path that the welcome grants; without one the socket is closed. */
-  accept(welcome: Pack, deps: UdpSessionDeps): UdpPath | undefined;
+  /** For the login. */
+  readonly wish: UdpWish;
+  /** The path that a welcome grants; its owner closes it. */
+  accept(grant: UdpGrant, deps: UdpSessionDeps): UdpPath;
   /** Gives the socket back if nothing was accepted. May be called twice. */
   close(): void;
 }
@@ -96,14 +90,12 @@ export function offerUdp(deps: UdpEndDeps): UdpOffer | undefined {
   };
   let isTaken = false;
   return {
-    write: (login) => writeWish(login, wish),
-    accept(welcome, session) {
-      const grant = readGrant(welcome);
-      if (grant === undefined || isTaken) return undefined;
+    wish,
+    accept(grant, { remoteAddress, codec }) {
       isTaken = true;
       const addresses = new PeerAddresses(socket.local.family);
-      addresses.addIp(session.remoteAddress);
-      if (!isLoopback(session.remoteAddress)) addresses.addIp(grant.ip);
+      addresses.addIp(remoteAddress);
+      addresses.addIp(grant.ip);
       addresses.addPort(grant.port);
       return new DatagramPath({
         ...deps,
@@ -113,7 +105,7 @@ export function offerUdp(deps: UdpEndDeps): UdpOffer | undefined {
         isFast: grant.isFast,
         ownCookie: grant.clientCookie,
         peerCookie: grant.serverCookie,
-        blockCodec: session.codec,
+        blockCodec: codec,
       });
     },
     close() {
@@ -122,27 +114,18 @@ export function offerUdp(deps: UdpEndDeps): UdpOffer | undefined {
   };
 }
 
-export interface UdpGrantDeps extends UdpEndDeps {
-  /** Ports that may be used, the first free one is. */
+export interface UdpGrantDeps extends UdpEndDeps, UdpSessionDeps {
+  /** Ports that may be used; the first free one is. */
   readonly ports: { readonly first: number; readonly last: number };
   /** What was granted of the stream goes for the datagrams, too. */
   readonly isEncrypted: boolean;
 }
 
-/** A server's grant of UDP, with its socket. */
-export interface UdpGranted {
-  /** Adds the grant to a welcome. */
-  write(welcome: Pack): void;
-  /** Begins to send and to hear: call it once, when the welcome is written. */
-  open(deps: UdpSessionDeps): UdpPath;
-  /** Gives the socket back if it was not opened. May be called twice. */
-  close(): void;
-}
-
-/** Grants what a login wishes, on a socket of its own; undefined if it does not, or if there is no port. */
-export function grantUdp(login: Pack, deps: UdpGrantDeps): UdpGranted | undefined {
-  const wish = readWish(login);
-  if (wish === undefined) return undefined;
+/** Grants what a login wishes, on a socket of its own; undefined if there is no port. The path's owner closes it. */
+export function grantUdp(
+  wish: UdpWish,
+  deps: UdpGrantDeps,
+): { readonly grant: UdpGrant; readonly path: UdpPath } | undefined {
   const socket = tryOpen(deps, (local) => UdpSocket.openFirst(local, deps.ports));
   if (socket === undefined) return undefined;
   const [serverCookie, clientCookie] = newCookies(deps.random);
@@ -156,30 +139,21 @@ export function grantUdp(login: Pack, deps: UdpGrantDeps): UdpGranted | undefine
     clientCookie,
     isEncrypted: deps.isEncrypted,
   };
-  let isTaken = false;
-  return {
-    write: (welcome) => writeGrant(welcome, grant),
-    open(session) {
-      isTaken = true;
-      const addresses = new PeerAddresses(socket.local.family);
-      addresses.addIp(session.remoteAddress);
-      addresses.addIp(wish.ip);
-      addresses.addPort(wish.port);
-      return new DatagramPath({
-        ...deps,
-        socket,
-        addresses,
-        codec: codecFor(grant, grant.keys, wish.keys, deps.random),
-        isFast: grant.isFast,
-        ownCookie: grant.serverCookie,
-        peerCookie: grant.clientCookie,
-        blockCodec: session.codec,
-      });
-    },
-    close() {
-      if (!isTaken) socket.close();
-    },
-  };
+  const addresses = new PeerAddresses(socket.local.family);
+  addresses.addIp(deps.remoteAddress);
+  addresses.addIp(wish.ip);
+  addresses.addPort(wish.port);
+  const path = new DatagramPath({
+    ...deps,
+    socket,
+    addresses,
+    codec: codecFor(grant, grant.keys, wish.keys, deps.random),
+    isFast: grant.isFast,
+    ownCookie: serverCookie,
+    peerCookie: clientCookie,
+    blockCodec: deps.codec,
+  });
+  return { grant, path };
 }
 
 function tryOpen(
