@@ -21,6 +21,7 @@ import { MAX_REDIRECTS, parseRedirect, type Redirect } from "./redirect.ts";
 import { Session } from "./session.ts";
 import type { StreamOptions } from "./stream-options.ts";
 import { Talk } from "./talk.ts";
+import { offerUdp, type UdpOffer } from "./udp/udp-path.ts";
 import { parseWelcome, type Welcome } from "./welcome.ts";
 
 // How a session is opened from the side that dials: the client, and cascades. Stages:
@@ -168,7 +169,7 @@ async function login(
 
 /** Datagrams go straight to the server, so not where TCP has to go by a proxy (protocol.md 17.2). */
 function tryOfferUdp(target: DialTarget, link: Link, deps: DialDeps): UdpOffer | undefined {
-  if (!target.wishes.udp || target.proxy.kind !== "none") return undefined;
+  if (!target.wishes.udp || target.proxy !== undefined) return undefined;
   return offerUdp({ ...deps, localAddress: link.localAddress });
 }
 

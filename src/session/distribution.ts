@@ -22,8 +22,8 @@ export const PARK_MS = 2_000;
 /** A connection seen from here. */
 interface Way {
   readonly outlet: Outlet;
-  /** When its socket was first found full; 0 while it takes bytes. */
-  fullSince: number;
+  /** When its socket was first found full; undefined while it takes bytes. */
+  fullSince: number | undefined;
 }
 
 export interface DistributionOptions {
@@ -62,7 +62,7 @@ export class Distribution {
   }
 
   add(outlet: Outlet): void {
-    this.#ways.push({ outlet, fullSince: 0 });
+    this.#ways.push({ outlet, fullSince: undefined });
     this.#sort();
     this.#parking?.batch.moveTo(outlet.batch);
     this.#leaveParking();
@@ -184,10 +184,10 @@ export class Distribution {
 
   #isSlow(way: Way, now: number): boolean {
     if (!isBlocked(way)) {
-      way.fullSince = 0;
+      way.fullSince = undefined;
       return false;
     }
-    if (way.fullSince === 0) way.fullSince = now;
+    way.fullSince ??= now;
     return now - way.fullSince >= PATIENCE_MS;
   }
 

@@ -92,6 +92,7 @@ export class Recruiter {
   async #recruit(predecessor: Connection | undefined): Promise<void> {
     const session = this.#session;
     this.#isConnecting = true;
+    this.#timer?.cancel();
     this.#lastAttempt = this.#deps.clock.now();
     try {
       const { link, direction, rest } = await this.#deps.connect(this.#abort.signal);

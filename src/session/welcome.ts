@@ -4,7 +4,11 @@ import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import { DEFAULT_POLICY, POLICY_ITEMS, type Policy } from "../config/policy.ts";
 import { Pack } from "../wire/pack.ts";
 import { readGrant, writeStream, type StreamOptions } from "./stream-options.ts";
-import { readGrant as readUdpGrant, writeGrant as writeUdpGrant, type UdpGrant } from "./udp/elements.ts";
+import {
+  readGrant as readUdpGrant,
+  writeGrant as writeUdpGrant,
+  type UdpGrant,
+} from "./udp/elements.ts";
 
 export const SESSION_KEY_BYTES = 20;
 
