@@ -13,13 +13,16 @@ import {
 } from "../config/client-config.ts";
 import type { Net } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
+import type { Proxy } from "../transport/proxy.ts";
+import { proxyFromEnvironment } from "../transport/proxy-environment.ts";
+import type { ResolvedSecret } from "../config/secret.ts";
 
-/** What the flags of `vpn client connect` say, in place of the file's values or of a whole account. */
+/** What flags say, in place of the file's values or of a whole account. */
 export interface AccountFlags {
   readonly server?: { readonly host: string; readonly port: number } | undefined;
   readonly hub?: string | undefined;
   readonly user?: string | undefined;
-  readonly credential?: AccountCredential | undefined;
+  readonly login?: LoginFlags | undefined;
   readonly verify?: VerifySetting | undefined;
   readonly mode?: AccountConfig["mode"] | undefined;
   readonly wishes?: { readonly [K in keyof SessionWishes]?: SessionWishes[K] | undefined };
@@ -27,6 +30,7 @@ export interface AccountFlags {
   readonly family?: "any" | "ipv4" | "ipv6" | undefined;
   readonly retry?: number | "forever" | undefined;
   readonly retryIntervalMs?: number | undefined;
+  readonly autostart?: boolean | undefined;
   readonly defaultRoute?: boolean | undefined;
   readonly dns?: boolean | undefined;
   readonly routes?: readonly Net[] | undefined;
@@ -37,6 +41,15 @@ export interface AccountFlags {
   readonly mtu?: number | undefined;
   readonly mac?: MacAddress | undefined;
 }
+
+/** Another way to log in, or another password or form of it; what is undefined stays. */
+export type LoginFlags =
+  | Exclude<AccountCredential, { kind: "password" }>
+  | {
+      readonly kind: "password";
+      readonly secret: ResolvedSecret | undefined;
+      readonly plain: boolean | undefined;
+    };
 
 export interface ResolvedAccount {
   /** The account's, or the device's where flags alone describe it: names the socket. */
@@ -56,26 +69,7 @@ export function resolveAccount(
 ): ResolvedAccount {
   const declared = declaredAccount(config, name, flags);
   const base = declared ?? accountOfFlags(flags);
-  const account: AccountConfig = {
-    ...base,
-    host: flags.server?.host ?? base.host,
-    port: flags.server?.port ?? base.port,
-    hub: flags.hub ?? base.hub,
-    user: flags.user ?? base.user,
-    credential: flags.credential ?? base.credential,
-    verify: flags.verify ?? base.verify,
-    mode: flags.mode ?? base.mode,
-    family: flags.family ?? base.family,
-    retry: flags.retry ?? base.retry,
-    retryIntervalMs: flags.retryIntervalMs ?? base.retryIntervalMs,
-    nic: flags.nic ?? base.nic,
-    wishes: wishesOf(base.wishes, flags.wishes),
-    proxy: flags.proxy ?? base.proxy,
-    autostart: base.autostart,
-    ...routingOf(base, flags),
-    dns: flags.dns ?? base.dns,
-    killSwitch: flags.killSwitch ?? base.killSwitch,
-  };
+  const account = withFlags(base, flags);
   const chosen = chooseNic(config, account.nic);
   const nic: NicConfig = {
     ...chosen,
@@ -87,31 +81,78 @@ export function resolveAccount(
   return { name: declared?.name ?? nic.device, account, nic };
 }
 
+/** The account of this name, whatever its case. @throws ExitError 64 */
+export function findAccount({ accounts }: ClientConfig, name: string): AccountConfig {
+  const found = accounts.find((account) => account.name.toLowerCase() === name.toLowerCase());
+  if (found !== undefined) return found;
+  throw usage(`There is no account "${name}"${knownAccounts(accounts)}`);
+}
+
+/** The account with what the flags say on top. @throws ExitError 64 for flags that exclude each other */
+export function withFlags(base: AccountConfig, flags: AccountFlags): AccountConfig {
+  const user = flags.user ?? base.user;
+  return {
+    name: base.name,
+    host: flags.server?.host ?? base.host,
+    port: flags.server?.port ?? base.port,
+    hub: flags.hub ?? base.hub,
+    user,
+    credential: credentialOf(base, flags.login, user),
+    verify: flags.verify ?? base.verify,
+    nic: flags.nic ?? base.nic,
+    mode: flags.mode ?? base.mode,
+    wishes: wishesOf(base.wishes, flags.wishes),
+    proxy: flags.proxy ?? base.proxy,
+    retry: flags.retry ?? base.retry,
+    retryIntervalMs: flags.retryIntervalMs ?? base.retryIntervalMs,
+    family: flags.family ?? base.family,
+    autostart: flags.autostart ?? base.autostart,
+    ...routingOf(base, flags),
+    dns: flags.dns ?? base.dns,
+    killSwitch: flags.killSwitch ?? base.killSwitch,
+  };
+}
+
+/** A hash is of one user, and is not what `plain` sends: where it does not fit any more, the password is asked for. */
+function credentialOf(
+  base: AccountConfig,
+  login: LoginFlags | undefined,
+  user: string,
+): AccountCredential {
+  const before = base.credential;
+  if (login !== undefined && login.kind !== "password") return login;
+  if (login === undefined && before.kind !== "password") return before;
+  const known = before.kind === "password" ? before : undefined;
+  const plain = login?.plain ?? known?.plain ?? false;
+  if (login?.secret !== undefined) return { kind: "password", secret: login.secret, plain };
+  const fits = known?.secret?.kind !== "sha0" || (!plain && user === base.user);
+  return { kind: "password", secret: fits ? known?.secret : undefined, plain };
+}
+
 function declaredAccount(
   config: ClientConfig,
   name: string | undefined,
   flags: AccountFlags,
 ): AccountConfig | undefined {
   const { accounts } = config;
-  if (name !== undefined) {
-    const found = accounts.find((account) => account.name.toLowerCase() === name.toLowerCase());
-    if (found !== undefined) return found;
-    throw usage(`No account "${name}" is declared${knownAccounts(accounts)}`);
-  }
+  if (name !== undefined) return findAccount(config, name);
   if (flags.server !== undefined) return undefined;
   if (accounts.length === 1) return accounts[0];
   throw usage(
     accounts.length === 0
-      ? "Nothing tells where to connect to: name an account of client.toml, or give --server, --hub and --user"
-      : `Several accounts are declared, name one${knownAccounts(accounts)}`,
+      ? "Nothing tells where to connect to: name an account, or give --server, --hub and --user"
+      : `There are several accounts, name one${knownAccounts(accounts)}`,
   );
 }
 
-function accountOfFlags(flags: AccountFlags): AccountConfig {
+/** @throws ExitError 64 that tells what is missing */
+export function accountOfFlags(flags: AccountFlags): AccountConfig {
   const { server, hub, user } = flags;
   if (server === undefined || hub === undefined || user === undefined) {
-    const missing = [hub === undefined ? "--hub" : "", user === undefined ? "--user" : ""];
-    throw usage(`Without an account --server needs ${missing.filter(Boolean).join(" and ")}, too`);
+    const missing = Object.entries({ "--server": server, "--hub": hub, "--user": user })
+      .filter(([, value]) => value === undefined)
+      .map(([flag]) => flag);
+    throw usage(`An account needs ${missing.join(", ")}, too`);
   }
   return {
     name: "",
@@ -148,6 +189,18 @@ function routingOf(
     defaultRoute: flags.defaultRoute ?? (flags.routes === undefined && base.defaultRoute),
     routes: flags.routes ?? (flags.defaultRoute === true ? [] : base.routes),
   };
+}
+
+/**
+ * The proxy of an account: its own, or that of the environment variables. @throws VpnError `proxy_invalid` for a
+ * variable that cannot be used
+ */
+export function chooseProxy(
+  { proxy, host }: AccountConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): Proxy | undefined {
+  if (proxy === undefined) return proxyFromEnvironment(env, host);
+  return proxy.kind === "direct" ? undefined : proxy;
 }
 
 /** The NIC of that name, or a new one called so; without a name the only one, else the default. */

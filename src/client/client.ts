@@ -13,6 +13,7 @@ import { Heartbeat } from "../session/heartbeat.ts";
 import type { Credential } from "../session/proof.ts";
 import { streamStatus } from "../session/stream-status.ts";
 import type { DialOptions } from "../transport/tls-dialer.ts";
+import type { Proxy } from "../transport/proxy.ts";
 import type { ResolvedAccount } from "./account.ts";
 import { createAddressing, type Addressing } from "./addressing.ts";
 import { Cable } from "./cable.ts";
@@ -30,7 +31,9 @@ const EGRESS_BYTES = 0;
 
 export interface ClientOptions {
   readonly resolved: ResolvedAccount;
-  readonly credential: Credential;
+  /** Asked before each login. */
+  readonly credential: () => Promise<Credential>;
+  readonly proxy: Proxy | undefined;
   readonly stateDir: string;
   readonly tempDir: string;
   /** PATH, for the system's DHCP client. */
@@ -39,6 +42,8 @@ export interface ClientOptions {
   /** A person looks on: see `RetryPolicy`. */
   readonly interactive: boolean;
   readonly onEvent: (event: ClientEvent) => void;
+  /** The hub's policy is that no password is kept; gives what to tell about it. */
+  readonly forgetPassword?: () => string | undefined;
 }
 
 export interface ClientDeps {
@@ -226,36 +231,38 @@ export class Client {
   }
 
   #dialer(): ConstructorParameters<typeof Supervisor>[0]["dial"] {
-    const { resolved, credential, stateDir } = this.#options;
+    const { resolved, credential, proxy, stateDir } = this.#options;
     const { host, port, hub, user, mode, family, wishes } = resolved.account;
     const { clock, random, log } = this.#deps;
     const heartbeat = new Heartbeat(clock);
-    const target: DialTarget = {
+    const target: Omit<DialTarget, "credential"> = {
       host,
       port,
       hub,
       user,
       mode,
       family,
-      credential,
       clientName: CLIENT_PRODUCT,
       wishes,
-      proxy: undefined,
+      proxy,
       installation: loadInstallation(stateDir, random),
       verify: (certificate) => this.#verifier.verify(certificate),
     };
     const open = this.#deps.dial ?? dial;
-    return (signal, onPhase) =>
-      open(target, {
-        clock,
-        random,
-        log,
-        heartbeat,
-        signal,
-        onPhase,
-        egressBytes: EGRESS_BYTES,
-        ...this.#way(),
-      });
+    return async (signal, onPhase) =>
+      open(
+        { ...target, credential: await credential() },
+        {
+          clock,
+          random,
+          log,
+          heartbeat,
+          signal,
+          onPhase,
+          egressBytes: EGRESS_BYTES,
+          ...this.#way(),
+        },
+      );
   }
 
   /** The way to the server is the account's, and is ready before it is used. */
@@ -272,6 +279,7 @@ export class Client {
     const addressing = this.#addressing;
     if (nic === undefined || addressing === undefined) throw new Error("run() before attach()");
     this.#pin();
+    if (session.welcome.policy.no_save_password) this.#forgetPassword();
     this.#host?.confirm();
     // Once: the interface and its routes outlive the session.
     if (!this.#isUp) nic.setUp();
@@ -294,6 +302,17 @@ export class Client {
   #unplug(): void {
     this.#addressing?.pause();
     this.#cable.connect(undefined);
+  }
+
+  #forgetPassword(): void {
+    const { onEvent, forgetPassword } = this.#options;
+    try {
+      const message = forgetPassword?.();
+      if (message !== undefined) onEvent({ event: "warning", code: "no_save_password", message });
+    } catch (error) {
+      const message = `Cannot forget the password, which the hub wants: ${messageOf(error)}`;
+      onEvent({ event: "warning", code: "no_save_password", message });
+    }
   }
 
   #pin(): void {

@@ -40,6 +40,27 @@ export function listControls(stateDir: string): string[] {
   }
 }
 
+export interface RunningClient {
+  readonly path: string;
+  readonly status: ClientStatus;
+}
+
+/**
+ * The clients that run with the state directory, or the one called `name`. Sockets of clients that died are passed
+ * over; the next client of that name removes them. @throws what the system says of a socket of somebody else
+ */
+export async function findRunning(
+  stateDir: string,
+  clock: Clock,
+  name?: string,
+): Promise<RunningClient[]> {
+  const paths = name === undefined ? listControls(stateDir) : [controlPath(stateDir, name)];
+  const found = await Promise.all(
+    paths.map(async (path) => ({ path, status: await askStatus(path, clock) })),
+  );
+  return found.filter((client): client is RunningClient => client.status !== undefined);
+}
+
 /** The status of the client at `path`; undefined where none runs. @throws VpnError `control_failed` */
 export async function askStatus(path: string, clock: Clock): Promise<ClientStatus | undefined> {
   return (await call(path, "status", ANSWER_MS, clock)) as ClientStatus | undefined;

@@ -3,6 +3,7 @@ import { formatMac, readMac, tryParseMac, type MacAddress } from "../base/mac.ts
 import type { Random } from "../base/random.ts";
 import { findLine, readLines, withoutLine, writeLines } from "./line-file.ts";
 
+const MACS = "macs";
 const INSTALLATION_BYTES = 16;
 /** First octet of the reference's adapters: locally administered, unicast (hub.md 15.2). */
 const MAC_PREFIX = 0x5e;
@@ -19,13 +20,22 @@ export function loadInstallation(stateDir: string, random: Random): Uint8Array {
 
 /** The MAC of an interface, kept so that DHCP servers and their leases know it again. */
 export function loadMac(stateDir: string, device: string, random: Random): MacAddress {
-  const path = join(stateDir, "macs");
-  const lines = readLines(path);
-  const known = tryParseMac(findLine(lines, device)?.[0] ?? "");
+  const known = findMac(stateDir, device);
   if (known !== undefined) return known;
+  const path = join(stateDir, MACS);
+  const made = randomMac(random);
+  writeLines(path, [...withoutLine(readLines(path), device), `${device} ${formatMac(made)}`]);
+  return made;
+}
+
+/** The MAC that the interface had before; undefined for one that never was. */
+export function findMac(stateDir: string, device: string): MacAddress | undefined {
+  return tryParseMac(findLine(readLines(join(stateDir, MACS)), device)?.[0] ?? "");
+}
+
+/** One that no maker of cards has given away. */
+export function randomMac(random: Random): MacAddress {
   const octets = random.bytes(6);
   octets[0] = MAC_PREFIX;
-  const made = readMac(octets, 0);
-  writeLines(path, [...withoutLine(lines, device), `${device} ${formatMac(made)}`]);
-  return made;
+  return readMac(octets, 0);
 }

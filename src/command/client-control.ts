@@ -1,16 +1,15 @@
-import { basename } from "node:path";
 import { formatBytes, formatDuration, formatMoment } from "../cli/figure.ts";
 import { formatPairs } from "../cli/table.ts";
 import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
-import { askDisconnect, askStatus, controlPath, listControls } from "../client/control-call.ts";
+import { askDisconnect, findRunning, type RunningClient } from "../client/control-call.ts";
 import type { ClientStatus } from "../client/status.ts";
-import type { ASK_FLAGS } from "./catalog.ts";
+import type { CLIENT_FLAGS } from "./client-flags.ts";
 import type { FlagValues } from "./definition.ts";
 import { undoLeftovers } from "./client-undo.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { stateDirOf } from "./state-dir.ts";
 
-type AskFlags = FlagValues<typeof ASK_FLAGS>;
+type AskFlags = FlagValues<typeof CLIENT_FLAGS>;
 
 /** `vpn client status [NAME]`: of one client, or of all that run with this state directory. */
 export async function status(
@@ -19,7 +18,7 @@ export async function status(
   name?: string,
 ): Promise<ExitCode> {
   const stateDir = stateDirOf("client", environment, flags);
-  const running = await findRunning(environment, stateDir, name);
+  const running = await findOrExplain(environment, stateDir, name);
   if (name !== undefined && running.length === 0) throw notRunning(name);
   if (flags.json) {
     const statuses = running.map((client) => client.status);
@@ -40,7 +39,7 @@ export async function disconnect(
   name?: string,
 ): Promise<ExitCode> {
   const stateDir = stateDirOf("client", environment, flags);
-  const running = await findRunning(environment, stateDir, name);
+  const running = await findOrExplain(environment, stateDir, name);
   if (running.length > 1) {
     const names = running.map((client) => client.status.account).join(", ");
     throw new ExitError(EXIT.usage, `Several clients run, name one: ${names}`);
@@ -59,37 +58,18 @@ export async function disconnect(
   return EXIT.ok;
 }
 
-interface RunningClient {
-  readonly path: string;
-  readonly status: ClientStatus;
-}
-
-/** Sockets of clients that died are passed over; the next client of that name removes them. */
-async function findRunning(
+async function findOrExplain(
   environment: CommandEnvironment,
   stateDir: string,
   name: string | undefined,
 ): Promise<RunningClient[]> {
-  const paths = name === undefined ? listControls(stateDir) : [controlPath(stateDir, name)];
-  const found = await Promise.all(
-    paths.map(async (path) => ({ path, status: await askOrExplain(path, environment) })),
-  );
-  return found.filter((client): client is RunningClient => client.status !== undefined);
-}
-
-async function askOrExplain(
-  path: string,
-  environment: CommandEnvironment,
-): Promise<ClientStatus | undefined> {
   try {
-    return await askStatus(path, environment.clock);
+    return await findRunning(stateDir, environment.clock, name);
   } catch (error) {
     const code = (error as { code?: string }).code;
     if (code !== "EACCES" && code !== "EPERM") throw error;
-    throw new ExitError(
-      EXIT.noPermission,
-      `Cannot ask ${basename(path)}: it belongs to another user`,
-    );
+    const text = `Cannot ask the clients of ${stateDir}: they belong to another user`;
+    throw new ExitError(EXIT.noPermission, text);
   }
 }
 

@@ -1,23 +1,22 @@
 import { tmpdir } from "node:os";
-import { resolve } from "node:path";
-import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
-import { resolveAccount, type AccountFlags, type ResolvedAccount } from "../client/account.ts";
+import { EXIT, type ExitCode } from "../base/errors.ts";
+import { chooseProxy, resolveAccount } from "../client/account.ts";
+import { AccountBook } from "../client/account-book.ts";
 import { openClient, type Client } from "../client/client.ts";
 import { openHostSettings } from "../client/host-settings.ts";
 import { openTapNic } from "../client/tap-nic.ts";
-import type { AccountCredential, ProxySetting } from "../config/client-config.ts";
-import { loadClientConfig } from "../config/load.ts";
+import { objectPath } from "../config/state-objects.ts";
 import { createLog } from "../observe/log.ts";
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps } from "../platform/unix.ts";
-import type { Credential } from "../session/dial.ts";
-import type { CONNECT_FLAGS } from "./catalog.ts";
+import { readAccountFlags } from "./account-flags.ts";
+import type { CONNECT_FLAGS } from "./client-flags.ts";
+import { openSetup, openWritableSetup } from "./client-setup.ts";
 import { jsonView, lineView, LiveView, type ClientView } from "./client-view.ts";
+import { openCredential } from "./credential.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { readPassword } from "./password.ts";
-import { loadOptions, stateDirFor } from "./state-dir.ts";
 
 type ConnectFlags = FlagValues<typeof CONNECT_FLAGS>;
 
@@ -27,10 +26,14 @@ export async function connect(
   flags: ConnectFlags,
   accountName?: string,
 ): Promise<ExitCode> {
-  const { config } = loadClientConfig(loadOptions(environment, flags.config));
-  const proxyPassword = await readProxyPassword(flags.proxyPasswordFile, environment);
-  const resolved = resolveAccount(config, accountName, accountFlags(flags, proxyPassword));
-  const credential = await credentialOf(resolved, flags, environment);
+  const setup = openSetup(environment, flags);
+  const { config, stateDir } = setup;
+  setup.close();
+  const accountFlags = { ...flags, ...(await readAccountFlags(flags, environment)) };
+  const resolved = resolveAccount(config, accountName, accountFlags);
+  const { totp, totpFile } = flags;
+  const code = totp || totpFile !== undefined ? { file: totpFile } : undefined;
+  const credential = await openCredential(resolved, environment, code);
   raisePriority();
   denyDumps();
   let client: Client | undefined;
@@ -52,14 +55,22 @@ export async function connect(
       {
         resolved,
         credential,
-        stateDir: stateDirFor("client", environment, flags.stateDir, config.client.stateDir),
+        proxy: chooseProxy(resolved.account, environment.variables),
+        stateDir,
         tempDir: tmpdir(),
         searchPath: environment.variables["PATH"] ?? "",
         processId: environment.processId,
         interactive: environment.stdoutIsTerminal && !flags.json,
         onEvent: (event) => view.event(event),
+        forgetPassword: () => forgetPassword(environment, flags, resolved.account.name),
       },
-      { clock: environment.clock, random: environment.random, log, openNic: openTapNic, openHostSettings },
+      {
+        clock: environment.clock,
+        random: environment.random,
+        log,
+        openNic: openTapNic,
+        openHostSettings,
+      },
     );
     if (interrupts.first !== undefined) void client.stop();
     await client.run();
@@ -71,75 +82,28 @@ export async function connect(
   }
 }
 
-function accountFlags(flags: ConnectFlags, proxyPassword: string | undefined): AccountFlags {
-  if (flags.insecure && flags.verify !== undefined) {
-    throw new ExitError(EXIT.usage, "--insecure and --verify exclude each other");
-  }
-  return {
-    ...flags,
-    verify: flags.insecure ? { kind: "off" } : flags.verify,
-    credential: credentialFlags(flags),
-    wishes: { ...flags, intervalMs: flags.interval, lifetimeMs: flags.lifetime },
-    proxy: proxyFlags(flags.proxy, proxyPassword),
-    retryIntervalMs: flags.retryInterval,
-  };
-}
-
-function proxyFlags(way: ProxySetting, password: string | undefined): ProxySetting {
-  if (password === undefined) return way;
-  if (way === undefined || way.kind === "direct" || way.user === undefined) {
-    const text = "--proxy-password-file needs --proxy with a user, as in http://USER@HOST:PORT";
-    throw new ExitError(EXIT.usage, text);
-  }
-  if (way.kind === "socks4") throw new ExitError(EXIT.usage, "SOCKS4 knows no passwords");
-  return { ...way, password };
-}
-
-async function readProxyPassword(
-  file: string | undefined,
+/**
+ * Takes away the password that we keep of an account whose hub does not want any kept (hub.md 15.4). One that a
+ * file holds is its owner's to take away.
+ */
+function forgetPassword(
   environment: CommandEnvironment,
-): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  return new TextDecoder().decode(await readPassword(file, "", environment));
-}
-
-function credentialFlags(flags: ConnectFlags): AccountCredential | undefined {
-  const { anonymous, plain, passwordFile, cert, key } = flags;
-  const ways = [
-    anonymous ? "--anonymous" : "",
-    plain || passwordFile !== undefined ? "a password" : "",
-    cert !== undefined || key !== undefined ? "--cert" : "",
-  ].filter((way) => way !== "");
-  if (ways.length > 1) throw new ExitError(EXIT.usage, `${ways.join(" and ")} exclude each other`);
-  if (anonymous) return { kind: "anonymous" };
-  if (cert !== undefined && key !== undefined) {
-    return { kind: "certificate", cert: { path: resolve(cert) }, key: { path: resolve(key) } };
+  flags: Pick<ConnectFlags, "config" | "stateDir">,
+  name: string,
+): string | undefined {
+  const setup = openWritableSetup(environment, flags);
+  try {
+    const account = setup.config.accounts.find((entry) => entry.name === name);
+    if (account?.credential.kind !== "password") return undefined;
+    if (account.credential.secret === undefined) return undefined;
+    if (setup.store.secret(objectPath("account", name, "password")) === undefined) {
+      return "The hub wants no password to be kept: take it out of client.toml";
+    }
+    new AccountBook({ ...setup, clock: environment.clock }).forgetPassword(name);
+    return "The hub wants no password to be kept: it is forgotten, and asked for at the next login";
+  } finally {
+    setup.close();
   }
-  if (ways[0] === "--cert") throw new ExitError(EXIT.usage, "--cert and --key belong together");
-  return ways.length === 1 ? { kind: "password", secret: undefined, plain } : undefined;
-}
-
-/** What proves who we are; a password that neither file nor flag names is asked for. */
-async function credentialOf(
-  { account, name }: ResolvedAccount,
-  flags: ConnectFlags,
-  environment: CommandEnvironment,
-): Promise<Credential> {
-  const { credential } = account;
-  if (credential.kind === "anonymous") return { kind: "anonymous" };
-  if (credential.kind === "certificate") {
-    throw new ExitError(EXIT.usage, "No login by certificate is possible yet");
-  }
-  const { secret, plain } = credential;
-  if (secret?.kind === "sha0") return { kind: "password-hash", hash: secret.hash };
-  const password =
-    secret?.bytes ??
-    (await readPassword(
-      flags.passwordFile,
-      `Password of ${account.user} on ${account.host} (${name}): `,
-      environment,
-    ));
-  return { kind: plain ? "plain-password" : "password", password };
 }
 
 function chooseView(

@@ -35,7 +35,7 @@ export function encodeAccount(account: AccountConfig): EncodedObject {
   const proxyPassword =
     proxy === undefined || proxy.kind === "direct" || proxy.password === undefined
       ? null
-      : keep("proxy_password", "plain", text.encode(proxy.password));
+      : keep("proxy_password", "plain", proxy.password);
   const pem = (key: string, source: PemSource): StoredValue =>
     "path" in source ? source.path : keep(key, "pem", text.encode(source.pem));
   const keys = {

@@ -115,7 +115,8 @@ export type ProxySetting =
       readonly host: string;
       readonly port: number;
       readonly user: string | undefined;
-      readonly password: string | undefined;
+      /** UTF-8. */
+      readonly password: Uint8Array | undefined;
     }
   | { readonly kind: "direct" }
   | undefined;

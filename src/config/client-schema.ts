@@ -250,7 +250,7 @@ function proxyOf(
   }
   if (way.kind === "socks4") return complain("SOCKS4 knows no passwords");
   if (way.password !== undefined) return complain('"proxy" holds a password already');
-  return { proxy: { ...way, password: new TextDecoder().decode(password) } };
+  return { proxy: { ...way, password } };
 }
 
 /** All keys of client.toml (config-proposal.md 7.6) whose subject exists. */

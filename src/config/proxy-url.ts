@@ -20,7 +20,12 @@ export function tryParseProxy(text: string): NonNullable<ProxySetting> | undefin
   const password = tryDecode(colon < 0 ? undefined : login?.slice(colon + 1));
   if (user === null || password === null || user === "") return undefined;
   if (kind === "socks4" && password !== undefined) return undefined;
-  return { kind: kind as "http" | "socks4" | "socks5", ...server, user, password };
+  return {
+    kind: kind as "http" | "socks4" | "socks5",
+    ...server,
+    user,
+    password: password === undefined ? undefined : new TextEncoder().encode(password),
+  };
 }
 
 /** Null for text that is no percent-encoding. */

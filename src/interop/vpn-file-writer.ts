@@ -154,7 +154,7 @@ function proxyItems(proxy: ProxySetting): Record<string, DeclaredItem> {
     ProxyName: text(way?.host ?? ""),
     ProxyPort: uint(way?.port ?? 0),
     ProxyUsername: text(way?.user ?? ""),
-    ProxyPassword: byte(obscure(new TextEncoder().encode(way?.password ?? ""))),
+    ProxyPassword: byte(obscure(way?.password ?? new Uint8Array(0))),
   };
 }
 

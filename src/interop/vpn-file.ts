@@ -135,7 +135,7 @@ function readProxy(options: Items): ProxySetting {
   const kind = (["direct", "http", "socks4", "socks5"] as const)[type];
   if (kind === undefined) throw refuse(`its proxy is of the unknown type ${type}`);
   if (kind === "direct") return { kind };
-  const password = new TextDecoder().decode(obscure(options.bytes("ProxyPassword")));
+  const password = obscure(options.bytes("ProxyPassword"));
   const user = options.text("ProxyUsername");
   const [host, port] = [options.text("ProxyName"), options.number("ProxyPort")];
   if (host === "" || port < 1 || port > 65_535) throw refuse("its proxy has no host or port");
@@ -144,7 +144,7 @@ function readProxy(options: Items): ProxySetting {
     host,
     port,
     user: user === "" ? undefined : user,
-    password: password === "" || user === "" || kind === "socks4" ? undefined : password,
+    password: password.length === 0 || user === "" || kind === "socks4" ? undefined : password,
   };
 }
 

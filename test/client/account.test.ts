@@ -144,9 +144,9 @@ describe("resolveAccount()", () => {
   test("ends with 64 and says what is missing", () => {
     const server = { host: "h", port: 443 };
     expect(refusal(config([]), undefined, {})).toContain("64 Nothing tells where to connect to");
-    expect(refusal(config([HQ]), "hp", {})).toBe('64 No account "hp" is declared (HQ)');
+    expect(refusal(config([HQ]), "hp", {})).toBe('64 There is no account "hp" (HQ)');
     expect(refusal(config([HQ, { ...HQ, name: "lab" }]), undefined, {})).toContain("(HQ, lab)");
-    expect(refusal(config([]), undefined, { server })).toContain("--hub and --user");
+    expect(refusal(config([]), undefined, { server })).toContain("needs --hub, --user");
     expect(refusal(config([]), undefined, { server, hub: "x" })).toContain("needs --user");
   });
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
 import { formatNet, tryParseIpv4, tryParseNet, type Net } from "../../src/base/ip.ts";
 import { formatMac, tryParseMac } from "../../src/base/mac.ts";
-import { resolveAccount, type AccountFlags } from "../../src/client/account.ts";
+import { chooseProxy, resolveAccount, type AccountFlags } from "../../src/client/account.ts";
 import { openClient, type Client } from "../../src/client/client.ts";
 import { askDisconnect, askStatus, controlPath } from "../../src/client/control-call.ts";
 import type { NicSettings, VirtualNic } from "../../src/client/nic.ts";
@@ -81,7 +81,8 @@ class World {
     const client = await openClient(
       {
         resolved,
-        credential: { kind: "anonymous" },
+        credential: async () => ({ kind: "anonymous" }),
+        proxy: chooseProxy(resolved.account, { https_proxy: "http://proxy.example:3128" }),
         stateDir: this.stateDir,
         tempDir: tmpdir(),
         searchPath: "",
@@ -159,7 +160,7 @@ describe("Client", () => {
   });
 
   test("dials as the account says", async () => {
-    await world.start({ mode: "bridge", family: "ipv4" });
+    await world.start({ mode: "bridge", family: "ipv4", wishes: { halfDuplex: true } });
     const { target, deps } = world.dials[0]!;
     expect(target).toMatchObject({
       host: "vpn.example",
@@ -169,7 +170,8 @@ describe("Client", () => {
       mode: "bridge",
       family: "ipv4",
       clientName: "Patchbay VPN Client",
-      connectionsWanted: 1,
+      wishes: { connections: 1, halfDuplex: true },
+      proxy: { kind: "http", host: "proxy.example", port: 3128 },
     });
     expect([target.installation.length, deps.egressBytes]).toEqual([16, 0]);
   });

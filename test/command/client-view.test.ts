@@ -44,6 +44,12 @@ function statusAt(wall: number): ClientStatus {
       outFrames: 0,
       outBytes: 0,
       droppedFrames: 0,
+      connections: 1,
+      maxConnections: 1,
+      encrypted: true,
+      compression: "none",
+      halfDuplex: false,
+      qos: false,
     },
   };
 }

@@ -198,12 +198,17 @@ describe("proxy", () => {
 
   test("takes its password from another key", () => {
     const lines = "proxy = 'http://u@p:1'\nproxy_password = 'env:P'";
-    expect(account(lines, { env: { P: "p w" } }).proxy).toMatchObject({ password: "p w" });
+    expect(account(lines, { env: { P: "p w" } }).proxy).toMatchObject({
+      password: new TextEncoder().encode("p w"),
+    });
   });
 
   test("with a password in the file is taken with a warning", () => {
     const { config, warnings } = readClient(`${ACCOUNT}proxy = "http://u:p%3A@p:1"\n`);
-    expect(config.accounts[0]?.proxy).toMatchObject({ user: "u", password: "p:" });
+    expect(config.accounts[0]?.proxy).toMatchObject({
+      user: "u",
+      password: new TextEncoder().encode("p:"),
+    });
     expect(warnings).toEqual([
       'config.toml:4:9: account.hq.proxy: the password stands in the file itself, better "proxy_password"',
     ]);
