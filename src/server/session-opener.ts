@@ -3,12 +3,14 @@ import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import type { ServerSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
-import { createBlockCodec } from "../session/block-codec.ts";
+import { createBlockCodec, type BlockCodec } from "../session/block-codec.ts";
 import type { Heartbeat } from "../session/heartbeat.ts";
 import type { LoginRequest } from "../session/login.ts";
 import { Session } from "../session/session.ts";
 import { grantStream } from "../session/stream-options.ts";
+import { grantUdp } from "../session/udp/udp-path.ts";
 import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
 import type { Link } from "../transport/tls-link.ts";
 import { sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
@@ -18,6 +20,7 @@ export interface OpenerDeps {
   readonly random: Random;
   readonly log: Log;
   readonly heartbeat: Heartbeat;
+  settings(): ServerSettings;
   /** A connection of some session has ended. */
   connectionEnded(reason: string): void;
 }
@@ -47,24 +50,29 @@ export class SessionOpener {
     const isLocal = link.remoteAddress === link.localAddress;
     const user = account.name;
     const policy = sessionPolicy(account.policy, mode, isLocal);
+    const stream = grantStream(request.stream, {
+      connections: policy.max_connection,
+      allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,
+      allowsQos: !policy.no_qos,
+    });
+    const { compression, isEncrypted } = stream;
+    const codec = compression === "none" ? undefined : createBlockCodec(compression);
+    const udp = this.#grantUdp(request, link, { isEncrypted, codec });
     const welcome: Welcome = {
       sessionName: host.nextSessionName(user),
       connectionName: `CID-${++this.#connectionCounter}`,
       sessionKey: random.bytes(SESSION_KEY_BYTES),
-      stream: grantStream(request.stream, {
-        connections: policy.max_connection,
-        allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,
-        allowsQos: !policy.no_qos,
-      }),
+      stream,
+      udp: udp?.grant,
       timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
       policy,
       message: host.config.message,
     };
-    const { compression } = welcome.stream;
     const session = new Session(welcome, {
       ...this.#deps,
       end: "server",
-      codec: compression === "none" ? undefined : createBlockCodec(compression),
+      codec,
+      udp: udp?.path,
     });
     const port = host.hub.attach(session, { kind: mode, user, policy });
     const open: OpenSession = {
@@ -92,6 +100,17 @@ export class SessionOpener {
       cipher: link.cipher,
     });
     return session;
+  }
+
+  #grantUdp(
+    { udp }: LoginRequest,
+    { localAddress, remoteAddress }: Link,
+    stream: { isEncrypted: boolean; codec: BlockCodec | undefined },
+  ): ReturnType<typeof grantUdp> {
+    const { udpAcceleration, udpPorts } = this.#deps.settings();
+    if (udp === undefined || !udpAcceleration) return undefined;
+    const ends = { localAddress, remoteAddress, ports: udpPorts };
+    return grantUdp(udp, { ...this.#deps, ...stream, ...ends });
   }
 
   #closed(host: HubHost, open: OpenSession, reason: string): void {

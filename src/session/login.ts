@@ -118,7 +118,7 @@ export interface OutgoingLogin {
   readonly proof: OutgoingProof;
   readonly clientProduct: string;
   readonly stream: StreamOptions;
-  readonly udp: UdpWish | undefined;
+  readonly udp?: UdpWish | undefined;
   readonly mode: SessionMode;
   /** 20 bytes that stay the same for this host. */
   readonly hostKey: Uint8Array;

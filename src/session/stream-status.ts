@@ -12,16 +12,15 @@ export interface StreamStatus {
   readonly compression: Compression;
   readonly halfDuplex: boolean;
   readonly qos: boolean;
-  /** UDP acceleration where it was agreed upon, else null. */
-  readonly udp: UdpStatus | null;
+  /** UDP acceleration: `active` while frames go that way, `waiting` while they go by TCP though it was agreed upon. */
+  readonly udp: "off" | "waiting" | "active";
+  readonly udpPath: UdpPathStatus | null;
 }
 
-export interface UdpStatus {
+export interface UdpPathStatus {
   readonly version: 1 | 2;
   /** False: datagrams go in clear, as the stream does. */
   readonly encrypted: boolean;
-  /** Frames go this way now; without it they go by TCP. */
-  readonly active: boolean;
   /** The peer is heard, though perhaps not for long enough yet. */
   readonly alive: boolean;
   readonly peer: string;
@@ -43,16 +42,16 @@ export function streamStatus({
     compression: stream.compression,
     halfDuplex: stream.isHalfDuplex,
     qos: stream.hasQos,
-    udp: udp === undefined ? null : udpStatus(udp),
+    udp: udp === undefined ? "off" : udp.isReady ? "active" : "waiting",
+    udpPath: udp === undefined ? null : pathStatus(udp),
   };
 }
 
-function udpStatus({ version, isEncrypted, isReady, isAlive, peer, stats }: UdpPath): UdpStatus {
+function pathStatus({ version, isEncrypted, isAlive, peer, stats }: UdpPath): UdpPathStatus {
   const drops = Object.entries(stats.drops).filter(([, count]) => count > 0);
   return {
     version,
     encrypted: isEncrypted,
-    active: isReady,
     alive: isAlive,
     peer,
     sentDatagrams: stats.sentDatagrams,
@@ -61,9 +60,10 @@ function udpStatus({ version, isEncrypted, isReady, isAlive, peer, stats }: UdpP
   };
 }
 
-/** `v2, in use`: for people. */
-export function udpText(udp: UdpStatus | null): string {
-  if (udp === null) return "no";
-  const way = udp.active ? "in use" : udp.alive ? "not yet in use" : "does not get through";
-  return `v${udp.version}${udp.encrypted ? "" : " in clear"}, ${way}`;
+/** For people: `v2, active`. */
+export function udpText({ udp, udpPath }: Pick<StreamStatus, "udp" | "udpPath">): string {
+  if (udpPath === null) return udp;
+  const { version, encrypted, alive } = udpPath;
+  const state = udp === "active" || alive ? udp : "nothing gets through";
+  return `v${version}${encrypted ? "" : " in clear"}, ${state}`;
 }
