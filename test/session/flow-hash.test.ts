@@ -27,7 +27,7 @@ describe("flowHash()", () => {
   test("is the same for every frame of a flow, and spreads flows by their ports", () => {
     expect(hash(ipv4({ rest: "11" }))).toBe(hash(ipv4({ rest: "22" })));
     for (const make of [(ports: string) => ipv4({ ports }), (ports: string) => ipv6(ports)]) {
-      const homes = new Array<number>(8).fill(0);
+      const homes = Array.from({ length: 8 }, () => 0);
       for (let port = 0; port < 800; port++) {
         const ports = (0xc000 + port).toString(16) + "0050";
         const home = (hash(make(ports)) * 8) >>> 16;
