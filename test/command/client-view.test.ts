@@ -50,6 +50,8 @@ function statusAt(wall: number): ClientStatus {
       compression: "none",
       halfDuplex: false,
       qos: false,
+      udp: "off",
+      udpPath: null,
     },
   };
 }
