@@ -9,7 +9,7 @@ import { retryAfter, type RetryPolicy } from "./retry.ts";
 
 /** What a client uses of a session. */
 export type ClientSession = Port &
-  Pick<Session, "welcome" | "connections" | "udp" | "stats" | "isClosed" | "onClosed">;
+  Pick<Session, "welcome" | "connections" | "codec" | "udp" | "stats" | "isClosed" | "onClosed">;
 
 /** A session as `dial` hands it over. */
 export type OpenSession = Omit<DialedSession, "session"> & { readonly session: ClientSession };

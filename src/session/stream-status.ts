@@ -10,6 +10,8 @@ export interface StreamStatus {
   /** False: the stream goes in clear. */
   readonly encrypted: boolean;
   readonly compression: Compression;
+  /** Blocks that were left out because they hold no whole compressed frame. */
+  readonly badBlocks: number;
   readonly halfDuplex: boolean;
   readonly qos: boolean;
   /** UDP acceleration: `active` while frames go that way, `waiting` while they go by TCP though it was agreed upon. */
@@ -33,13 +35,15 @@ export interface UdpPathStatus {
 export function streamStatus({
   connections,
   welcome: { stream },
+  codec,
   udp,
-}: Pick<Session, "connections" | "welcome" | "udp">): StreamStatus {
+}: Pick<Session, "connections" | "welcome" | "codec" | "udp">): StreamStatus {
   return {
     connections: connections.length,
     maxConnections: stream.connections,
     encrypted: stream.isEncrypted,
     compression: stream.compression,
+    badBlocks: codec?.badBlocks ?? 0,
     halfDuplex: stream.isHalfDuplex,
     qos: stream.hasQos,
     udp: udp === undefined ? "off" : udp.isReady ? "active" : "waiting",

@@ -48,6 +48,7 @@ function statusAt(wall: number): ClientStatus {
       maxConnections: 1,
       encrypted: true,
       compression: "none",
+      badBlocks: 0,
       halfDuplex: false,
       qos: false,
       udp: "off",

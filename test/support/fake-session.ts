@@ -9,6 +9,7 @@ export class FakeSession extends ArrayPort implements ClientSession {
   readonly welcome: ClientSession["welcome"];
   readonly connections = [];
   readonly stats = { inFrames: 0, inBytes: 0, outFrames: 0, outBytes: 0, droppedFrames: 0 };
+  readonly codec = undefined;
   readonly udp = undefined;
   onClosed: ((reason: CloseReason) => void) | undefined;
   /** Times that it was put into its data phase. */
