@@ -2,6 +2,7 @@
 import { libc } from "./libc.ts";
 
 const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const IPPROTO_TCP = 6;
@@ -36,6 +37,8 @@ export const SOCKET_OPTION = {
   receiveBuffer: [SOL_SOCKET, SO_RCVBUF],
   noDelay: [IPPROTO_TCP, TCP_NODELAY],
   notSentLowat: [IPPROTO_TCP, TCP_NOTSENT_LOWAT],
+  /** The errno that waits to be told, which reading takes away (socket(7)). */
+  error: [SOL_SOCKET, SO_ERROR],
 } as const;
 
 /** The value of an option, or undefined if the system refused. */

@@ -13,3 +13,8 @@ export function adoptSocket<Data>(options: {
   // The types leave out the overload for descriptors (FdSocketOptions).
   return Bun.connect<Data>(options as unknown as Bun.TCPSocketConnectOptions<Data>);
 }
+
+/** The runtime's types do not know of it. */
+export function descriptorOf(socket: Socket<unknown>): number {
+  return (socket as unknown as { fd: number }).fd;
+}

@@ -40,8 +40,9 @@ export function raceAddresses<T>(
       stagger = undefined;
       const address = addresses.take();
       if (address !== undefined) {
-        attempt(address);
+        // Before the attempt: the runtime runs promise callbacks while it opens a socket, and they may come back here.
         stagger = deps.clock.after(ATTEMPT_DELAY_MS, begin);
+        attempt(address);
       } else if (running.size === 0 && addresses.isComplete) {
         settle(() => reject(addresses.failure ?? joinFailures(failures)));
       }

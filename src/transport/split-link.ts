@@ -2,10 +2,10 @@ import type { Socket } from "bun";
 import type { Clock, Timer } from "../base/clock.ts";
 import { CLOSE_MS, NOTSENT_LOWAT_BYTES } from "../base/limits.ts";
 import { setNotSentLowat } from "../platform/socket-option.ts";
+import { descriptorOf } from "./adopt-socket.ts";
 import { RecordSplitter } from "./record-splitter.ts";
 import { TlsEngine, type EngineOwner } from "./tls-engine.ts";
 import {
-  descriptorOf,
   endpointsOf,
   failureReason,
   NO_CIPHER,
@@ -86,6 +86,7 @@ export class SplitLink implements Link, EngineOwner {
 
   /** Kept before the engine sees what came ahead: its owner may leave TLS as soon as he has read that. */
   #keep(early: Uint8Array): void {
+    if (this.cipher === "") return this.abort("not_tls");
     this.#early = early;
     this.#socket?.pause();
     this.#deadline ??= this.#clock.after(LEAVE_MS, () => this.abort("tls_error"));

@@ -1,8 +1,9 @@
 import type { Socket } from "bun";
 import type { Clock, Timer } from "../base/clock.ts";
 import { messageOf, SystemError, VpnError } from "../base/errors.ts";
+import { SOCKET_OPTION, tryGetSocketOption } from "../platform/socket-option.ts";
 import { closeDescriptor, startConnect } from "../platform/tcp-connect.ts";
-import { adoptSocket } from "./adopt-socket.ts";
+import { adoptSocket, descriptorOf } from "./adopt-socket.ts";
 
 /** Time for one address to answer the TCP connect (protocol.md 2.5), in milliseconds. */
 const CONNECT_MS = 10_000;
@@ -13,6 +14,8 @@ const MAX_UNREAD_BYTES = 1 << 20;
 const NOTHING = new Uint8Array(0);
 
 export interface TcpTarget {
+  /** Who is expected there, for the text of errors. */
+  readonly peer: "VPN server" | "proxy";
   readonly address: string;
   readonly port: number;
   /** Local address to send from. */
@@ -28,8 +31,8 @@ export class TcpSocket {
   #unread: Uint8Array = NOTHING;
   #ended: Error | undefined;
   #changed: () => void = () => {};
-  /** Only while the connect is under way. */
-  onConnected: (() => void) | undefined;
+  /** Only while the connect is under way, which is over when the socket can be written to. */
+  onWritable: ((fd: number) => void) | undefined;
 
   /** Whose death is told to nobody but the reader. */
   ended(error: Error): void {
@@ -126,7 +129,8 @@ export function connectTcp(
   target: TcpTarget,
   deps: { clock: Clock; signal: AbortSignal },
 ): Promise<TcpSocket> {
-  const where = formatEndpoint(target.address, target.port);
+  const endpoint = formatEndpoint(target.address, target.port);
+  const where = target.peer === "proxy" ? `the proxy ${endpoint}` : endpoint;
   const failure = (code: string, text: string, cause?: unknown) =>
     new VpnError(code, `Cannot connect to ${where}: ${text}`, { cause });
   return new Promise((resolve, reject) => {
@@ -138,23 +142,29 @@ export function connectTcp(
       isSettled = true;
       deadline.cancel();
       deps.signal.removeEventListener("abort", cancel);
-      tcp.onConnected = undefined;
+      tcp.onWritable = undefined;
       act();
     };
     const fail = (error: Error) => settle(() => (tcp.abort(), reject(error)));
     const cancel = () => fail(failure("cancelled", "cancelled"));
     const deadline = deps.clock.after(CONNECT_MS, () => fail(failure("timeout", "no answer")));
     deps.signal.addEventListener("abort", cancel, { once: true });
-    tcp.onConnected = () => settle(() => resolve(tcp));
+    tcp.onWritable = (fd) => {
+      const errno = tryGetSocketOption(fd, SOCKET_OPTION.error);
+      if (errno === 0) return settle(() => resolve(tcp));
+      const error = new SystemError("connect", errno ?? 0, "connect");
+      fail(failure("connect_failed", connectText(target.peer, error), error));
+    };
     try {
       const fd = startConnect(target.address, target.port, target.source);
-      const onEnd = (error: unknown) => fail(failure("connect_failed", connectText(error), error));
+      const onEnd = (error: unknown) =>
+        fail(failure("connect_failed", connectText(target.peer, error), error));
       adoptSocket({ fd, data: tcp, socket: callbacks(onEnd) }).catch((error: unknown) => {
         closeDescriptor(fd);
         onEnd(error);
       });
     } catch (error) {
-      fail(failure("connect_failed", connectText(error), error));
+      fail(failure("connect_failed", connectText(target.peer, error), error));
     }
   });
 }
@@ -162,9 +172,9 @@ export function connectTcp(
 /** `onEnd` hears of an end before the connect is over; later ones are the reader's. */
 function callbacks(onEnd: (error: unknown) => void) {
   return {
-    // The runtime takes the descriptor for connected; it is so when it can be written to.
+    // Told at once: the runtime takes the descriptor for connected.
     open: (socket: Socket<TcpSocket>) => socket.data.attach(socket),
-    drain: (socket: Socket<TcpSocket>) => socket.data.onConnected?.(),
+    drain: (socket: Socket<TcpSocket>) => socket.data.onWritable?.(descriptorOf(socket)),
     data: (socket: Socket<TcpSocket>, chunk: Buffer) => socket.data.received(chunk),
     close(socket: Socket<TcpSocket>, error?: Error) {
       socket.data.ended(new VpnError("disconnected", "the connection was closed"));
@@ -185,13 +195,13 @@ export function formatEndpoint(host: string, port: number): string {
 const ECONNREFUSED = 111;
 const UNREACHABLE: readonly (string | number)[] = ["EHOSTUNREACH", "ENETUNREACH", 113, 101];
 
-function connectText(error: unknown): string {
+function connectText(peer: string, error: unknown): string {
   const code =
     error instanceof SystemError
       ? error.errno
       : ((error as { code?: string } | undefined)?.code ?? "");
   if (code === "ECONNREFUSED" || code === ECONNREFUSED) {
-    return "connection refused: is a VPN server listening on this port?";
+    return `connection refused: is a ${peer} listening on this port?`;
   }
   if (UNREACHABLE.includes(code)) return "the network is unreachable";
   return error === undefined ? "the connection was closed" : messageOf(error);

@@ -103,7 +103,8 @@ async function connectFirst(
   const { clock, proxy, source } = options;
   const connect = (address: string, signal: AbortSignal) => {
     options.onAddress?.(address, port);
-    return connectTcp({ address, port, source }, { clock, signal });
+    const peer = proxy === undefined ? "VPN server" : "proxy";
+    return connectTcp({ peer, address, port, source }, { clock, signal });
   };
   try {
     const drop = (late: TcpSocket) => late.abort();
@@ -112,8 +113,7 @@ async function connectFirst(
   } catch (error) {
     if (options.signal.aborted) throw error;
     if (proxy !== undefined) {
-      const text = `Cannot connect to the proxy: ${(error as Error).message}`;
-      throw new VpnError("proxy_connect_failed", text, { cause: error });
+      throw new VpnError("proxy_connect_failed", messageOf(error), { cause: error });
     }
     throw failures.length === 0 ? error : joinFailures(failures);
   }

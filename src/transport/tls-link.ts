@@ -4,7 +4,7 @@ import { messageOf, VpnError } from "../base/errors.ts";
 import { CLOSE_MS, NOTSENT_LOWAT_BYTES } from "../base/limits.ts";
 import { setNotSentLowat } from "../platform/socket-option.ts";
 import { closeDescriptor, duplicateDescriptor } from "../platform/tcp-connect.ts";
-import { adoptSocket } from "./adopt-socket.ts";
+import { adoptSocket, descriptorOf } from "./adopt-socket.ts";
 
 /** What the owner of a link hears. Every link ends with exactly one `closed`. */
 export interface LinkHandler {
@@ -259,11 +259,6 @@ export function endpointsOf(socket: Socket<unknown>) {
     localAddress: plainAddress(socket.localAddress),
     localPort: socket.localPort,
   };
-}
-
-/** The runtime's types do not know of it. */
-export function descriptorOf(socket: Socket<unknown>): number {
-  return (socket as unknown as { fd: number }).fd;
 }
 
 function plainAddress(address: string): string {

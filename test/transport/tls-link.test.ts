@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CLOSE_MS } from "../../src/base/limits.ts";
-import { dialTls, resolveHost } from "../../src/transport/tls-dialer.ts";
+import { dialTls } from "../../src/transport/tls-dialer.ts";
 import type { LinkHandler, TlsLink } from "../../src/transport/tls-link.ts";
 import { listenTls, type TlsListener } from "../../src/transport/tls-listener.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -284,13 +284,5 @@ describe("dialTls()", () => {
     expect(clock.pending).toBe(0);
     await until("descriptors", () => openFiles() <= files, fast);
     expect(at.ends).toEqual(["peer_closed"]);
-  });
-});
-
-describe("resolveHost()", () => {
-  test("gives literals as they are, and the addresses of a family", async () => {
-    expect(await resolveHost("192.0.2.1", "ipv6")).toEqual(["192.0.2.1"]);
-    expect(await resolveHost("2001:db8::1", "any")).toEqual(["2001:db8::1"]);
-    expect(await resolveHost("localhost", "ipv4")).toEqual(["127.0.0.1"]);
   });
 });
