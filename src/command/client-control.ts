@@ -7,6 +7,7 @@ import type { CLIENT_FLAGS } from "./client-flags.ts";
 import type { FlagValues } from "./definition.ts";
 import { undoLeftovers } from "./client-undo.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
 
 type AskFlags = FlagValues<typeof CLIENT_FLAGS>;
@@ -100,6 +101,7 @@ function describe(status: ClientStatus, now: number): [string, string][] {
       ["Connected", `${formatDuration(now - session.connectedAt)} to ${session.serverAddress}`],
       ["Product", `${session.serverProduct}, build ${session.serverBuild}`],
       ["Cipher", session.cipher],
+      ["Stream", `${streamText(session)}, ${connectionsText(session)} TCP connections`],
       ["Sent", `${formatBytes(session.outBytes)} in ${session.outFrames} frames`],
       ["Received", `${formatBytes(session.inBytes)} in ${session.inFrames} frames`],
       ["Dropped", `${session.droppedFrames} frames`],

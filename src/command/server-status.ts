@@ -9,6 +9,7 @@ import type { HubSnapshot, ServerSnapshot } from "../server/snapshot.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
 
 // What the running server tells by the socket in its state directory: tables for people, the very answer for
@@ -82,6 +83,8 @@ export async function sessionList(
       session.mode,
       session.address,
       session.host,
+      connectionsText(session),
+      streamText(session),
       formatDuration(now - Date.parse(session.since)),
       formatBytes(bytesOf(session.traffic.ingress)),
       formatBytes(bytesOf(session.traffic.egress)),
@@ -94,6 +97,8 @@ export async function sessionList(
     { title: "MODE" },
     { title: "ADDRESS" },
     { title: "HOST" },
+    { title: "TCP", alignRight: true },
+    { title: "STREAM" },
     { title: "SINCE", alignRight: true },
     { title: "IN", alignRight: true },
     { title: "OUT", alignRight: true },
