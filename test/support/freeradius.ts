@@ -15,6 +15,8 @@ export type RadiusRecord = Readonly<Record<string, string>>;
 export interface FreeRadiusOptions {
   /** Versions before 3.2.5 seal answers only where their configuration says so; this one does unless told not to. */
   readonly sealsAnswers?: boolean;
+  /** Requests without a seal are ignored unless told otherwise; the reference sends such. */
+  readonly wantsSeal?: boolean;
 }
 
 function configuration(folder: string, options: FreeRadiusOptions): string {
@@ -22,6 +24,7 @@ function configuration(folder: string, options: FreeRadiusOptions): string {
     options.sealsAnswers === false
       ? ""
       : "update reply {\n      &Message-Authenticator := 0x00\n    }";
+  const wantsSeal = options.wantsSeal === false ? "no" : "yes";
   return `
 prefix = /usr
 raddbdir = ${folder}
@@ -44,12 +47,12 @@ security {
 client any {
   ipaddr = *
   secret = "${RADIUS_SECRET}"
-  require_message_authenticator = yes
+  require_message_authenticator = ${wantsSeal}
 }
 client any6 {
   ipv6addr = ::/0
   secret = "${RADIUS_SECRET}"
-  require_message_authenticator = yes
+  require_message_authenticator = ${wantsSeal}
 }
 thread pool {
   start_servers = 1
