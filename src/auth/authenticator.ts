@@ -1,22 +1,25 @@
-import { WIRE_ERROR } from "../base/errors.ts";
-import type { Policy } from "../config/policy.ts";
-import { equalSecrets, hashUserPassword, securePassword } from "../crypto/password.ts";
+import type { Clock } from "../base/clock.ts";
+import { MAX_NAME_CHARS, MAX_PASSWORD_HASHES } from "../base/limits.ts";
+import { EVERYBODY, refuseTypedName } from "../config/name-rules.ts";
+import type { Certificate } from "../crypto/certificate.ts";
+import { equalSecrets, securePassword } from "../crypto/password.ts";
+import type { Account, Verifier } from "./account.ts";
+import type { Authority, OutsideGrants, OutsideWait } from "./authority.ts";
+import { provenCertificate } from "./certificate-proof.ts";
+import type { Lockout, LockoutConfig } from "./lockout.ts";
+import { PlainPassword } from "./plain-password.ts";
+import type { TrustStore } from "./trust.ts";
+import { UserLockout, type UserLockoutConfig } from "./user-lockout.ts";
 
-/** What a presented proof is held against. */
-export type Verifier =
-  | { readonly kind: "anonymous" }
-  /** SHA-0 of password and user name, 20 bytes (protocol.md 19.1). */
-  | { readonly kind: "password"; readonly hash: Uint8Array };
-
-/** A user as authentication and admission need it. */
-export interface Account {
-  /** As configured; look-ups ignore case. */
-  readonly name: string;
-  readonly isEnabled: boolean;
-  /** Wall-clock milliseconds. */
-  readonly expires: number | undefined;
-  readonly policy: Policy;
-  readonly verifier: Verifier;
+/** Who may enter one hub, and whom else it asks. */
+export interface Directory {
+  readonly hubName: string;
+  /** By lower-case name. */
+  readonly accounts: ReadonlyMap<string, Account>;
+  readonly hashedLogin: boolean;
+  readonly trust: TrustStore;
+  /** Undefined where nobody is configured to be asked. */
+  authority(kind: "radius" | "nt"): Authority | undefined;
 }
 
 /** What somebody presents, whichever door he stands at. */
@@ -35,53 +38,188 @@ export type Presented =
       readonly challenge: Uint8Array;
     };
 
+/** One try to log in. */
+export interface Attempt {
+  /** As the peer named them. */
+  readonly hub: string;
+  readonly user: string;
+  readonly presented: Presented;
+  /** Where the peer connects from, as text. */
+  readonly address: string;
+  /** For the log of those outside. */
+  readonly sessionInfo: string;
+}
+
+/** Somebody whose proof holds. */
+export interface Admitted {
+  readonly kind: "admitted";
+  /** What sessions, logs and lists call him: the name that was typed where the account is that of everybody. */
+  readonly name: string;
+  readonly account: Account;
+  /** The certificate that proved it. */
+  readonly certificate?: Certificate;
+  /** What an outside authority gave along. */
+  readonly grants?: OutsideGrants;
+}
+
+/** `busy`, `held` and `unavailable` were not looked at; only wrong `credentials` are a mark against the source. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly reason: "credentials" | "held" | "busy" | "unavailable";
+  /** For the log. */
+  readonly detail?: string;
+}
+
+export type Verdict = Admitted | Refused;
+
+/** A proof that holds, with what it brought along; or why there is none. */
+export type Proven =
+  | { readonly kind: "proven"; readonly certificate?: Certificate; readonly grants?: OutsideGrants }
+  | Refused;
+
+export const WRONG: Refused = { kind: "refused", reason: "credentials" };
+const PROVEN: Proven = { kind: "proven" };
+
 /** Stands in for users that do not exist, so that they take as long as those that do. */
 const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
 
-/**
- * The one judge of all doors: the account whose proof holds, or undefined for anything else. Unknown hub
- * (`accounts` undefined), unknown user and wrong proof do the same work (robustness.md HS-03).
- */
-export function authenticate(
-  accounts: ReadonlyMap<string, Account> | undefined,
-  user: string,
-  presented: Presented,
-  hashedLogin: boolean,
-): Account | undefined {
-  const account = accounts?.get(user.toLowerCase());
-  const verifier = account?.verifier;
-  const proven = provesPassword(verifier, user, presented, hashedLogin);
-  // A user without a password is let in whatever is presented (protocol.md 7.2).
-  return account !== undefined && (verifier!.kind === "anonymous" || proven) ? account : undefined;
+export interface AuthenticatorDeps {
+  readonly clock: Clock;
+  /** Of sources: it hears of failures here, and is asked where connections are accepted. */
+  readonly lockout: Lockout;
 }
 
-function provesPassword(
-  verifier: Verifier | undefined,
-  user: string,
-  presented: Presented,
-  hashedLogin: boolean,
-): boolean {
-  const known = verifier?.kind === "password" ? verifier.hash : undefined;
-  const hash = known ?? NOBODY_HASH;
-  switch (presented.kind) {
-    case "anonymous":
-    case "certificate":
-      return false;
-    case "hashed-password": {
-      const equal = equalSecrets(presented.secure, securePassword(hash, presented.challenge));
-      return equal && known !== undefined && hashedLogin;
+/**
+ * The one judge of all doors. Unknown hub, unknown user and wrong proof have one answer and do the same work
+ * (robustness.md HS-03, AU-11); those outside whom a login is asked of take the time that they take.
+ */
+export class Authenticator {
+  readonly #deps: AuthenticatorDeps;
+  readonly #users: UserLockout;
+  readonly #plain: PlainPassword;
+
+  constructor(config: UserLockoutConfig, deps: AuthenticatorDeps) {
+    this.#deps = deps;
+    this.#users = new UserLockout(config, deps.clock);
+    this.#plain = new PlainPassword(deps.clock, MAX_PASSWORD_HASHES);
+  }
+
+  reconfigure(config: LockoutConfig & UserLockoutConfig): void {
+    this.#deps.lockout.reconfigure(config);
+    this.#users.reconfigure(config);
+  }
+
+  /** What all directories together need to be held against: where one user needs a slow hash, nobody is told by its time. */
+  prepareFor(directories: Iterable<Directory>): void {
+    const accounts = [...directories].flatMap(({ accounts }) => [...accounts.values()]);
+    this.#plain.prepareFor(accounts);
+  }
+
+  /** `directory` is undefined for a hub that is not there, or that is not open to this peer. */
+  async authenticate(
+    directory: Directory | undefined,
+    attempt: Attempt,
+    wait: OutsideWait,
+  ): Promise<Verdict> {
+    const { hub, user, address } = attempt;
+    const verdict = this.#users.isHeld(hub, user, address)
+      ? ({ kind: "refused", reason: "held" } as const)
+      : await this.#judge(directory, attempt, wait);
+    if (verdict.kind === "admitted") {
+      this.#users.succeeded(hub, user, address);
+    } else if (verdict.reason === "credentials" || verdict.reason === "held") {
+      this.#deps.lockout.fail(address);
+      if (verdict.reason === "credentials") this.#users.failed(hub, user, address);
     }
-    case "plain-password": {
-      const equal = equalSecrets(hashUserPassword(user, presented.password), hash);
-      return equal && known !== undefined;
+    return verdict;
+  }
+
+  async #judge(
+    directory: Directory | undefined,
+    attempt: Attempt,
+    wait: OutsideWait,
+  ): Promise<Verdict> {
+    const account = findAccount(directory, attempt.user);
+    const proven = await this.#prove(directory, account, attempt, wait);
+    if (directory === undefined || account === undefined) {
+      return proven.kind === "refused" ? proven : WRONG;
     }
+    const name = account.name === EVERYBODY ? attempt.user : account.name;
+    // A user without a password is let in whatever is presented (protocol.md 7.2).
+    if (account.verifier.kind === "anonymous") return { kind: "admitted", name, account };
+    if (proven.kind === "refused") return proven;
+    return { ...proven, kind: "admitted", name, account };
+  }
+
+  async #prove(
+    directory: Directory | undefined,
+    account: Account | undefined,
+    attempt: Attempt,
+    wait: OutsideWait,
+  ): Promise<Proven> {
+    const { presented } = attempt;
+    switch (presented.kind) {
+      case "anonymous":
+        return WRONG;
+      case "hashed-password": {
+        // A code cannot be told from a hash of it, so who needs one has to send what was typed.
+        const { verifier, totp } = account ?? {};
+        const known =
+          verifier?.kind === "password" && totp === undefined ? verifier.hash : undefined;
+        const proof = securePassword(known ?? NOBODY_HASH, presented.challenge);
+        const equal = equalSecrets(presented.secure, proof);
+        return equal && known !== undefined && directory?.hashedLogin === true ? PROVEN : WRONG;
+      }
+      case "plain-password":
+        return this.#plain.prove(
+          directory,
+          account,
+          { ...attempt, typed: presented.password },
+          wait,
+        );
+      case "certificate": {
+        const certificate = provenCertificate(presented);
+        if (certificate === undefined || directory === undefined) return WRONG;
+        return isCertificateOf(account?.verifier, certificate, directory.trust, this.#wall)
+          ? { kind: "proven", certificate }
+          : WRONG;
+      }
+    }
+  }
+
+  get #wall(): number {
+    return this.#deps.clock.wall();
   }
 }
 
-/** Error number when the account itself may not enter now, whoever he is (hub.md 5.1 steps 5 and 9). */
-export function barAccount(account: Account, wall: number): number | undefined {
-  const expired = account.expires !== undefined && account.expires <= wall;
-  return account.isEnabled && !expired && account.policy.access
-    ? undefined
-    : WIRE_ERROR.ACCESS_DENIED;
+/** True if this is a certificate of the user now: asked at the login, and again whenever trust changes. */
+export function isCertificateOf(
+  verifier: Verifier | undefined,
+  certificate: Certificate,
+  trust: TrustStore,
+  wall: number,
+): boolean {
+  switch (verifier?.kind) {
+    case "certificate":
+      return (
+        Buffer.compare(verifier.der, certificate.der) === 0 && trust.isCurrent(certificate, wall)
+      );
+    case "signed-certificate": {
+      const { commonName, serial } = verifier;
+      const isNamed = commonName === undefined || certificate.commonNames.includes(commonName);
+      const isNumbered = serial === undefined || serial === certificate.serial;
+      return isNamed && isNumbered && trust.isTrusted(certificate, wall);
+    }
+    default:
+      return false;
+  }
+}
+
+/** The user of this name; else the one who stands for everybody outside (hub.md 9.4). */
+function findAccount(directory: Directory | undefined, user: string): Account | undefined {
+  if (directory === undefined || user === EVERYBODY || user.length > MAX_NAME_CHARS)
+    return undefined;
+  const own = directory.accounts.get(user.toLowerCase());
+  if (own !== undefined) return own;
+  return refuseTypedName(user) === undefined ? directory.accounts.get(EVERYBODY) : undefined;
 }

@@ -36,3 +36,17 @@ export interface Authority {
   /** Answers in bounded time; never throws for what the network or the other side does. */
   ask(request: OutsideRequest, signal: AbortSignal): Promise<OutsideVerdict>;
 }
+
+/** What an outside authority gives along with its consent. */
+export type OutsideGrants = Omit<Extract<OutsideVerdict, { kind: "accepted" }>, "kind">;
+
+/**
+ * The one who waits at the door while somebody outside is asked. Between `begin` and `end`, each called once a
+ * login, the deadline of the login stands still and a peer that gives up in silence is kept (robustness.md 2).
+ */
+export interface OutsideWait {
+  /** Aborted when the peer has gone. */
+  readonly signal: AbortSignal;
+  begin(): void;
+  end(): void;
+}

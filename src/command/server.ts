@@ -1,5 +1,5 @@
 import { EXIT, messageOf, type ExitCode } from "../base/errors.ts";
-import { generatedHash, type MadePassword } from "../config/generated-password.ts";
+import { generatedVerifier, type MadePassword } from "../config/generated-password.ts";
 import { loadServerConfig } from "../config/load.ts";
 import type { Loaded } from "../config/load-options.ts";
 import { formatProblem, type ConfigProblem } from "../config/problem.ts";
@@ -87,7 +87,7 @@ async function openServer(
     clock,
     random,
     log,
-    generatedHash: (hub, user) => generatedHash(store, { random, announce }, hub, user),
+    generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
   });
   closers.push(() => server.stop());
   const reloader = new Reloader(environment, flags, server, log);

@@ -1,5 +1,7 @@
 import type { Random } from "../base/random.ts";
-import { hashUserPassword } from "../crypto/password.ts";
+import { hashArgon2Sync } from "../crypto/argon2.ts";
+import { hashUserPassword, PASSWORD_HASH_BYTES } from "../crypto/password.ts";
+import type { UserSecret } from "./secret.ts";
 import { joinKeys } from "./shape.ts";
 import type { SecretStore } from "./state-store.ts";
 
@@ -25,24 +27,37 @@ export interface MadePassword {
   readonly password: string;
 }
 
+/** What state.db keeps of a password: enough to verify it, never itself. */
+export type GeneratedVerifier = Exclude<UserSecret, { readonly kind: "plain" }>;
+
 /**
  * The verifier of a user for whom the file names no way of login: the one of state.db, or that of a password which is
- * made, told to `announce` and kept from then on (config-proposal.md 2).
+ * made, told to `announce` and kept from then on (config-proposal.md 2). Where nobody logs in by hash, argon2id alone is
+ * kept.
  * @throws VpnError `state_write` if it cannot be kept
  */
-export function generatedHash(
+export function generatedVerifier(
   store: SecretStore,
   deps: { readonly random: Random; readonly announce: (made: MadePassword) => void },
-  hub: string,
-  user: string,
-): Uint8Array {
+  of: { readonly hub: string; readonly user: string; readonly hashedLogin: boolean },
+): GeneratedVerifier {
+  const { hub, user } = of;
   const path = joinKeys("hub", hub.toLowerCase(), "user", user.toLowerCase(), "password");
   const known = store.secret(path);
-  if (known !== undefined) return known;
+  if (known !== undefined) return parseVerifier(known);
   const password = generatePassword(deps.random);
-  const hash = hashUserPassword(user, new TextEncoder().encode(password));
+  const bytes = new TextEncoder().encode(password);
+  const kept = of.hashedLogin
+    ? hashUserPassword(user, bytes)
+    : new TextEncoder().encode(hashArgon2Sync(bytes));
   // Told before it is kept: after a crash in between another one is made, where else nobody would know this one.
   deps.announce({ hub, user, password });
-  store.setSecret(path, hash);
-  return hash;
+  store.setSecret(path, kept);
+  return parseVerifier(kept);
+}
+
+function parseVerifier(kept: Uint8Array): GeneratedVerifier {
+  return kept.length === PASSWORD_HASH_BYTES
+    ? { kind: "sha0", hash: kept }
+    : { kind: "argon2id", encoded: new TextDecoder().decode(kept) };
 }

@@ -1,4 +1,5 @@
 import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.ts";
+import { isFromKnownIssuer } from "../crypto/revocation-list.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
 import { DEFAULT_POLICY } from "./policy.ts";
@@ -85,6 +86,11 @@ export const hub: Shape<HubEntry> = refine(
       }
       return { name: entry.name, ...entry.value, group: found };
     });
+    for (const rule of value.crl) {
+      if (rule.kind === "fields" || isFromKnownIssuer(rule.der, value.trusted_ca)) continue;
+      isGood = false;
+      place.fail(node, `${rule.path} is not signed by the trusted CA of its name`, "crl");
+    }
     if (!isGood) return undefined;
     const { online, announce, message, crl } = value;
     return {

@@ -31,6 +31,15 @@ export const USER_NAMES = {
   },
 } as const;
 
+/**
+ * Why a name that only somebody outside knows cannot be that of a session, or undefined. A domain and its backslash may
+ * stand before it.
+ */
+export function refuseTypedName(name: string): string | undefined {
+  if (name === EVERYBODY || RESERVED.test(name)) return "this name is reserved";
+  return refuseUserName(name.replace("\\", "."));
+}
+
 export const GROUP_NAMES = {
   noun: "group",
   max: MAX_USERS_PER_HUB,

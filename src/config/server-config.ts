@@ -147,7 +147,7 @@ export interface RadiusSettings {
   readonly nasId: string;
   /** Appended to the name behind "@", "" for none. */
   readonly realm: string;
-  /** Only names that end so are asked for, and it is cut; "" for all. */
+  /** Only names that end so, realm included, are asked for; "" for all. */
   readonly suffixFilter: string;
   readonly groupFrom: (typeof GROUP_ATTRIBUTES)[number];
   readonly accounting: readonly HostPort[];
@@ -200,10 +200,18 @@ export type UserCredential =
       readonly alias: string | undefined;
     };
 
-/** Whole records, no merging by item: the user's, else its group's, else the hub's (hub.md 5.1 step 6). */
-export function effectivePolicy(hub: HubConfig, user: UserConfig): Policy {
-  const group = hub.groups.find((candidate) => candidate.name === user.group);
+/**
+ * Whole records, no merging by item: the user's, else its group's, else the hub's (hub.md 5.1 step 6). A group that
+ * somebody outside names takes the place of the user's own, if the hub has one of that name.
+ */
+export function effectivePolicy(hub: HubConfig, user: UserConfig, outsideGroup?: string): Policy {
+  const named = outsideGroup === undefined ? undefined : findGroup(hub, outsideGroup);
+  const group = named ?? (user.group === undefined ? undefined : findGroup(hub, user.group));
   return user.policy ?? group?.policy ?? hub.policy;
+}
+
+function findGroup(hub: HubConfig, name: string): GroupConfig | undefined {
+  return hub.groups.find((group) => group.name.toLowerCase() === name.toLowerCase());
 }
 
 /** What the hub `DEFAULT` of a file without hubs is. */

@@ -1,6 +1,8 @@
 import { X509Certificate } from "node:crypto";
+import { ProtocolError } from "../base/errors.ts";
 import { MAX_CRL_BYTES, MAX_NAME_CHARS } from "../base/limits.ts";
 import { derBlocks } from "../crypto/pem.ts";
+import { readRevocationList } from "../crypto/revocation-list.ts";
 import { MAX_PEM_BYTES, path, text, textOf } from "./scalar-shapes.ts";
 import type { RevocationRule } from "./server-config.ts";
 import { list, oneOf, optional, type Place, refine, type Shape, table } from "./shape.ts";
@@ -104,7 +106,13 @@ const listFile: Shape<RevocationRule> = {
     const [der, another] = blocks;
     if (der === undefined) return place.fail(node, `${path} holds no list in PEM or DER form`);
     if (another !== undefined) return place.fail(node, `${path} holds more than one list`);
-    return { kind: "list", path, der };
+    try {
+      readRevocationList(der);
+      return { kind: "list", path, der };
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return place.fail(node, `${path} holds no list that can be read: ${error.message}`);
+    }
   },
 };
 

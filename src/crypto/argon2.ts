@@ -22,6 +22,11 @@ export function hashArgon2(password: Uint8Array): Promise<string> {
   return Bun.password.hash(password, COST);
 }
 
+/** Holds the event loop for a fifth of a second: for the start and commands. */
+export function hashArgon2Sync(password: Uint8Array): string {
+  return Bun.password.hashSync(password, COST);
+}
+
 /** On a thread of the runtime. The hash must be one of `isArgon2Text()`. */
 export function verifyArgon2(password: Uint8Array, encoded: string): Promise<boolean> {
   return Bun.password.verify(password, encoded, "argon2id");

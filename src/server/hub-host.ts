@@ -1,15 +1,21 @@
-import { authenticate, type Account } from "../auth/authenticator.ts";
-import type { Clock } from "../base/clock.ts";
+import type { Account } from "../auth/account.ts";
+import { isCertificateOf, type Admitted, type Directory } from "../auth/authenticator.ts";
+import type { Authority } from "../auth/authority.ts";
+import type { AccountedHandle, SessionTraffic } from "../auth/radius-accounting.ts";
+import { radiusUserName } from "../auth/radius-authority.ts";
+import { TrustStore } from "../auth/trust.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
-import { effectivePolicy, type HubConfig, type UserConfig } from "../config/server-config.ts";
 import type { Policy } from "../config/policy.ts";
-import { hashUserPassword } from "../crypto/password.ts";
+import { effectivePolicy, type HubConfig, type RevocationRule } from "../config/server-config.ts";
 import { Hub } from "../hub/hub.ts";
 import type { HubPort } from "../hub/hub-port.ts";
 import type { CloseReason } from "../hub/port.ts";
-import type { Log } from "../observe/log.ts";
-import type { Session } from "../session/session.ts";
 import type { LoginRequest } from "../session/login.ts";
+import type { Session } from "../session/session.ts";
+import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
+import { OutsideAuthorities, outsideOf, type OutsideDeps } from "./outside-authorities.ts";
+import { RevocationFiles } from "./revocation-files.ts";
+import { Tenure } from "./tenure.ts";
 
 /** Where a session came from and what it may do, for lists and logs. */
 export interface OpenSession {
@@ -24,25 +30,56 @@ export interface OpenSession {
   readonly since: number;
 }
 
-/** Gives the verifier that state.db keeps for a user without a configured way of login. */
-export type GeneratedHash = (hub: string, user: string) => Uint8Array;
+/** By whose leave a session is there, and what ends with it. */
+interface Stay {
+  readonly admitted: Admitted;
+  readonly tenure: Tenure;
+  readonly accounted: AccountedHandle | undefined;
+}
 
-/** A hub with what surrounds the switch: users, sessions, their numbers, its being online. */
-export class HubHost {
+export interface HostDeps extends OutsideDeps {
+  readonly generatedVerifier: GeneratedVerifierOf;
+  /** Path of the helper for users of an NT domain, as it is now. */
+  ntlmAuth(): string;
+}
+
+/** A hub with what surrounds the switch: users, whom it asks about them, sessions, their numbers, its being online. */
+export class HubHost implements Directory {
   readonly hub: Hub;
   readonly sessions = new Map<string, OpenSession>();
   /** By lower-case name. */
-  accounts: ReadonlyMap<string, Account> = new Map();
+  accounts: ReadonlyMap<string, Account>;
+  trust: TrustStore;
   config: HubConfig;
   logins = 0;
   #counter = 0;
-  readonly #log: Log;
+  /** By session name. */
+  readonly #stays = new Map<string, Stay>();
+  readonly #outside: OutsideAuthorities;
+  readonly #revocationFiles: RevocationFiles;
+  readonly #deps: HostDeps;
 
-  constructor(config: HubConfig, generatedHash: GeneratedHash, deps: { clock: Clock; log: Log }) {
+  constructor(config: HubConfig, deps: HostDeps) {
     this.config = config;
-    this.#log = deps.log;
+    this.#deps = deps;
     this.hub = new Hub({ name: config.name, clock: deps.clock, log: deps.log });
-    this.accounts = accountsOf(config, generatedHash);
+    this.accounts = accountsOf(config, deps.generatedVerifier);
+    this.trust = this.#trustOf(config);
+    this.#outside = new OutsideAuthorities(config.name, outsideOf(config, deps.ntlmAuth()), deps);
+    this.#revocationFiles = new RevocationFiles(deps, (crl) => this.#revoke(crl));
+    this.#revocationFiles.watch(config);
+  }
+
+  get hubName(): string {
+    return this.config.name;
+  }
+
+  get hashedLogin(): boolean {
+    return this.config.hashedLogin;
+  }
+
+  authority(kind: "radius" | "nt"): Authority | undefined {
+    return this.#outside.authority(kind);
   }
 
   /** `SID-ALICE-7`; the number is the hub's own and never comes back (hub.md 5.2). */
@@ -50,13 +87,51 @@ export class HubHost {
     return `SID-${user.toUpperCase()}-${++this.#counter}`;
   }
 
-  add(open: OpenSession): void {
-    this.logins++;
-    this.sessions.set(open.session.name, open);
+  /** The policy of somebody who was admitted, before what his session asks for (hub.md 5.1 step 6). */
+  policyOf({ account, grants }: Admitted): Policy {
+    if (grants?.group === undefined) return account.policy;
+    const user = this.config.users.find(({ name }) => name === account.name);
+    return user === undefined ? account.policy : effectivePolicy(this.config, user, grants.group);
   }
 
-  remove(open: OpenSession): void {
-    this.sessions.delete(open.session.name);
+  /** The session of somebody who was admitted: it stays as long as that holds. */
+  add(open: OpenSession, admitted: Admitted): void {
+    const { session, port } = open;
+    this.logins++;
+    this.sessions.set(session.name, open);
+    const { certificate, grants, account } = admitted;
+    const tenure = new Tenure(
+      {
+        certificateExpires: certificate?.notAfter,
+        sessionTimeoutS: grants?.sessionTimeoutS,
+        idleTimeoutS: grants?.idleTimeoutS,
+      },
+      { counters: port.counters, end: (reason) => session.close(reason) },
+      this.#deps.clock,
+    );
+    tenure.apply(this.policyOf(admitted));
+    const accounted = this.#outside.account({
+      name: session.name,
+      hub: this.config.name,
+      userName: this.#nameOutside(admitted),
+      address: open.address,
+      isRadiusUser: account.verifier.kind === "outside" && account.verifier.authority === "radius",
+      ...(grants?.class === undefined ? {} : { class: grants.class }),
+      ...(grants?.interimIntervalS === undefined
+        ? {}
+        : { interimIntervalS: grants.interimIntervalS }),
+      traffic: () => trafficOf(open, grants?.framedAddress),
+    });
+    this.#stays.set(session.name, { admitted, tenure, accounted });
+  }
+
+  remove(open: OpenSession, reason: string): void {
+    const { name } = open.session;
+    const stay = this.#stays.get(name);
+    stay?.tenure.cancel();
+    stay?.accounted?.stop(reason);
+    this.#stays.delete(name);
+    this.sessions.delete(name);
     open.port.detach();
   }
 
@@ -84,22 +159,14 @@ export class HubHost {
   }
 
   /** Applies the difference: sessions of users that are as they were go on. */
-  reconfigure(next: HubConfig, generatedHash: GeneratedHash): void {
-    const before = this.accounts;
+  reconfigure(next: HubConfig): void {
     this.config = next;
-    this.accounts = accountsOf(next, generatedHash);
+    this.accounts = accountsOf(next, this.#deps.generatedVerifier);
+    this.trust = this.#trustOf(next);
+    this.#outside.reconfigure(outsideOf(next, this.#deps.ntlmAuth()));
+    this.#revocationFiles.watch(next);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
-    for (const open of this.sessions.values()) {
-      const account = this.accounts.get(open.user.toLowerCase());
-      const was = before.get(open.user.toLowerCase());
-      if (account === undefined || !account.isEnabled || !account.policy.access) {
-        open.session.close({ code: "user_removed" });
-      } else if (was === undefined || !sameVerifier(was, account)) {
-        open.session.close({ code: "credential_changed" });
-      } else {
-        open.port.reconfigure(sessionPolicy(account.policy, open.mode, open.isLocal));
-      }
-    }
+    for (const open of this.sessions.values()) this.#review(open);
   }
 
   closeSessions(reason: CloseReason): void {
@@ -109,34 +176,80 @@ export class HubHost {
   /** Ends sessions whose account has run out. */
   expire(wall: number): void {
     for (const open of this.sessions.values()) {
-      const account = this.accounts.get(open.user.toLowerCase());
-      if (account?.expires !== undefined && account.expires <= wall) {
-        open.session.close({ code: "user_expired" });
-      }
+      const { expires } = this.#accountOf(open) ?? {};
+      if (expires !== undefined && expires <= wall) open.session.close({ code: "user_expired" });
     }
   }
 
-  close(): void {
+  /** Resolves when those outside have heard of it, or have had the time to. */
+  async close(): Promise<void> {
+    this.#revocationFiles.close();
     this.closeSessions({ code: "hub_removed" });
     this.hub.close();
-    this.#log.info("hub_closed", `Hub ${this.config.name} is gone`, { hub: this.config.name });
+    this.#deps.log.info("hub_closed", `Hub ${this.config.name} is gone`, {
+      hub: this.config.name,
+    });
+    await this.#outside.close();
   }
-}
 
-/** Judges a login of an existing or missing hub: the work is the same for both. */
-export function authenticateRequest(
-  accounts: ReadonlyMap<string, Account> | undefined,
-  request: LoginRequest,
-  challenge: Uint8Array,
-  hashedLogin: boolean,
-): Account | undefined {
-  const { proof, user } = request;
-  if (proof.kind === "unsupported") return undefined;
-  const presented =
-    proof.kind === "hashed-password" || proof.kind === "certificate"
-      ? { ...proof, challenge }
-      : proof;
-  return authenticate(accounts, user, presented, hashedLogin);
+  /** The account that a login was admitted by, as it is by now; undefined where the same proof would not do any more. */
+  currentOf(admitted: Admitted): Admitted | undefined {
+    const account = this.accounts.get(admitted.account.name.toLowerCase());
+    if (account === undefined || !isSameCredential(admitted.account, account)) return undefined;
+    return { ...admitted, account };
+  }
+
+  /** Ends a session whose leave is withdrawn; gives the others what their policy is now. */
+  #review(open: OpenSession): void {
+    const stay = this.#stays.get(open.session.name);
+    const account = this.#accountOf(open);
+    if (stay === undefined || account === undefined || !account.isEnabled) {
+      return open.session.close({ code: "user_removed" });
+    }
+    const current = this.currentOf(stay.admitted);
+    if (current === undefined) return open.session.close({ code: "credential_changed" });
+    const policy = this.policyOf(current);
+    if (!policy.access) return open.session.close({ code: "user_removed" });
+    if (!this.#isCertified(current)) return open.session.close({ code: "certificate_revoked" });
+    open.port.reconfigure(sessionPolicy(policy, open.mode, open.isLocal));
+    stay.tenure.apply(policy);
+  }
+
+  #revoke(crl: readonly RevocationRule[]): void {
+    this.config = { ...this.config, crl };
+    this.trust = this.#trustOf(this.config);
+    for (const [name, { admitted }] of this.#stays) {
+      if (this.#isCertified(admitted)) continue;
+      this.sessions.get(name)?.session.close({ code: "certificate_revoked" });
+    }
+  }
+
+  #isCertified({ account, certificate }: Admitted): boolean {
+    const wall = this.#deps.clock.wall();
+    return (
+      certificate === undefined || isCertificateOf(account.verifier, certificate, this.trust, wall)
+    );
+  }
+
+  #accountOf(open: OpenSession): Account | undefined {
+    const name = this.#stays.get(open.session.name)?.admitted.account.name ?? open.user;
+    return this.accounts.get(name.toLowerCase());
+  }
+
+  #nameOutside({ account, name }: Admitted): string {
+    const alias = account.verifier.kind === "outside" ? account.verifier.alias : undefined;
+    return radiusUserName(this.#outside.realm, { user: alias ?? name, typedUser: name });
+  }
+
+  #trustOf(config: HubConfig): TrustStore {
+    const trust = new TrustStore(config);
+    if (trust.hasStaleList(this.#deps.clock.wall())) {
+      this.#deps.log.warn("crl_stale", `A newer revocation list is due for hub ${config.name}`, {
+        hub: config.name,
+      });
+    }
+    return trust;
+  }
 }
 
 /**
@@ -150,52 +263,13 @@ export function sessionPolicy(policy: Policy, mode: "client" | "bridge", isLocal
   return { ...base, no_bridge: true, no_routing: true, no_routing_v6: true };
 }
 
-function accountsOf(config: HubConfig, generatedHash: GeneratedHash): ReadonlyMap<string, Account> {
-  return new Map(
-    config.users.map((user) => [
-      user.name.toLowerCase(),
-      {
-        name: user.name,
-        isEnabled: user.enable,
-        expires: user.expires,
-        policy: effectivePolicy(config, user),
-        verifier: verifierOf(config, user, generatedHash),
-      },
-    ]),
-  );
-}
-
-function verifierOf(
-  hub: HubConfig,
-  user: UserConfig,
-  generatedHash: GeneratedHash,
-): Account["verifier"] {
-  const { credential } = user;
-  switch (credential.kind) {
-    case "anonymous":
-      return { kind: "anonymous" };
-    case "generated":
-      return { kind: "password", hash: generatedHash(hub.name, user.name) };
-    case "password": {
-      const { secret } = credential;
-      if (secret.kind === "argon2id") return nobodysPassword();
-      const hash = secret.kind === "sha0" ? secret.hash : hashUserPassword(user.name, secret.bytes);
-      return { kind: "password", hash };
-    }
-    case "certificate":
-    case "signed-certificate":
-    case "outside":
-      return nobodysPassword();
-  }
-}
-
-function nobodysPassword(): Account["verifier"] {
-  return { kind: "password", hash: crypto.getRandomValues(new Uint8Array(20)) };
-}
-
-function sameVerifier(a: Account, b: Account): boolean {
-  if (a.verifier.kind !== "password" || b.verifier.kind !== "password") {
-    return a.verifier.kind === b.verifier.kind;
-  }
-  return Buffer.compare(a.verifier.hash, b.verifier.hash) === 0;
+function trafficOf({ port }: OpenSession, framedAddress: string | undefined): SessionTraffic {
+  const { ingress, egress } = port.counters.record();
+  return {
+    inBytes: ingress.unicast.bytes + ingress.group.bytes,
+    outBytes: egress.unicast.bytes + egress.group.bytes,
+    inFrames: ingress.unicast.frames + ingress.group.frames,
+    outFrames: egress.unicast.frames + egress.group.frames,
+    ...(framedAddress === undefined ? {} : { framedAddress }),
+  };
 }

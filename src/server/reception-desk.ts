@@ -1,5 +1,6 @@
-import { barAccount } from "../auth/authenticator.ts";
-import type { Lockout } from "../auth/lockout.ts";
+import { barAccount } from "../auth/account.ts";
+import type { Admitted, Authenticator } from "../auth/authenticator.ts";
+import type { OutsideWait } from "../auth/authority.ts";
 import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import { MAX_SESSIONS } from "../base/limits.ts";
@@ -10,14 +11,16 @@ import type { Heartbeat } from "../session/heartbeat.ts";
 import type { LoginRequest } from "../session/login.ts";
 import type { Session } from "../session/session.ts";
 import type { Link } from "../transport/tls-link.ts";
-import { authenticateRequest, type HubHost } from "./hub-host.ts";
+import type { HubHost } from "./hub-host.ts";
+import { LoginFailures } from "./login-failures.ts";
 import { SessionOpener } from "./session-opener.ts";
+import { isSourceAllowed } from "./source-rules.ts";
 
 export interface DeskDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly lockout: Lockout;
+  readonly authenticator: Authenticator;
   readonly heartbeat: Heartbeat;
   /** By lower-case name. */
   readonly hubs: ReadonlyMap<string, HubHost>;
@@ -30,9 +33,11 @@ export interface DeskDeps {
 export class ReceptionDesk {
   readonly #deps: DeskDeps;
   readonly #opener: SessionOpener;
+  readonly #failures: LoginFailures;
 
   constructor(deps: DeskDeps) {
     this.#deps = deps;
+    this.#failures = new LoginFailures(deps);
     this.#opener = new SessionOpener(deps);
   }
 
@@ -41,44 +46,96 @@ export class ReceptionDesk {
   }
 
   /** A session, plugged into its hub, or an error number of protocol.md 8. */
-  login(request: LoginRequest, challenge: Uint8Array, link: Link): Session | number {
-    const verdict = this.#judge(request, challenge, link);
-    if (typeof verdict !== "number") return verdict;
-    if (verdict === WIRE_ERROR.AUTH_FAILED) this.#deps.lockout.fail(link.remoteAddress);
-    this.#deps.log.warn("login_failed", `Login of ${request.user} to hub ${request.hub} refused`, {
-      user: request.user,
+  async login(
+    request: LoginRequest,
+    challenge: Uint8Array,
+    link: Link,
+    wait: OutsideWait,
+  ): Promise<Session | number> {
+    const { proof } = request;
+    if (proof.kind === "unsupported") {
+      return this.#refuse(request, link, WIRE_ERROR.AUTHTYPE_NOT_SUPPORTED, "unsupported");
+    }
+    const barred = this.#checkHub(request, link);
+    if (barred !== undefined) return this.#refuse(request, link, barred, "hub");
+    const host = this.#findHost(request.hub);
+    const isWelcome = host !== undefined && isSourceAllowed(host.config.source, link.remoteAddress);
+    const attempt = {
       hub: request.hub,
+      user: request.user,
+      presented: "der" in proof || "secure" in proof ? { ...proof, challenge } : proof,
       address: link.remoteAddress,
-      error: verdict,
-      client: request.clientProduct,
-    });
-    return verdict;
+      sessionInfo: `${request.clientProduct} ${request.clientVersion}.${request.clientBuild}`,
+    };
+    // A hub that is not open to this peer is as good as none: the same work, the same answer.
+    const directory = isWelcome ? host : undefined;
+    const verdict = await this.#deps.authenticator.authenticate(directory, attempt, wait);
+    if (verdict.kind === "refused") {
+      const error = verdict.reason === "busy" ? WIRE_ERROR.HUB_IS_BUSY : WIRE_ERROR.AUTH_FAILED;
+      return this.#refuse(request, link, error, verdict.reason, verdict.detail);
+    }
+    const session = this.#enter(request, link, verdict);
+    return typeof session === "number"
+      ? this.#refuse(request, link, session, "admission")
+      : session;
   }
 
-  #judge(request: LoginRequest, challenge: Uint8Array, link: Link): Session | number {
-    const { clock, hubs, settings } = this.#deps;
-    const { revealHubs, hashedLogin } = settings();
-    if (request.proof.kind === "unsupported") return WIRE_ERROR.AUTHTYPE_NOT_SUPPORTED;
-    const host = hubs.get(request.hub.toLowerCase());
-    if (revealHubs && host === undefined) return WIRE_ERROR.HUB_NOT_FOUND;
-    if (revealHubs && !host!.config.online) return WIRE_ERROR.HUB_STOPPING;
-    const account = authenticateRequest(host?.accounts, request, challenge, hashedLogin);
-    if (host === undefined || account === undefined) return WIRE_ERROR.AUTH_FAILED;
+  /** What is told before the proof was looked at, to those who may know which hubs there are (hub.md 5.1 step 1). */
+  #checkHub(request: LoginRequest, link: Link): number | undefined {
+    if (!this.#deps.settings().revealHubs) return undefined;
+    const host = this.#findHost(request.hub);
+    if (host === undefined) return WIRE_ERROR.HUB_NOT_FOUND;
     if (!host.config.online) return WIRE_ERROR.HUB_STOPPING;
-    const barred = barAccount(account, clock.wall());
+    const isAllowed = isSourceAllowed(host.config.source, link.remoteAddress);
+    return isAllowed ? undefined : WIRE_ERROR.IP_ADDRESS_DENIED;
+  }
+
+  /** Steps 5 to 17 of hub.md 5.1, in one go: of two logins for the last place one gets it. */
+  #enter(request: LoginRequest, link: Link, verdict: Admitted): Session | number {
+    // Somebody outside may have taken a minute, and the configuration may have changed.
+    const host = this.#findHost(request.hub);
+    const admitted = host?.currentOf(verdict);
+    if (host === undefined || admitted === undefined) return WIRE_ERROR.AUTH_FAILED;
+    if (!host.config.online) return WIRE_ERROR.HUB_STOPPING;
+    const policy = host.policyOf(admitted);
+    const barred = barAccount({ ...admitted.account, policy }, this.#deps.clock.wall());
     if (barred !== undefined) return barred;
     if (request.wantsMonitor) return WIRE_ERROR.MONITOR_MODE_DENIED;
-    const { policy } = account;
     if (request.wantsBridge && policy.no_bridge && policy.no_routing) {
       return WIRE_ERROR.BRIDGE_MODE_DENIED;
     }
     if (
       policy.multi_logins > 0 &&
-      host.countLogins(account.name, request.installation) >= policy.multi_logins
+      host.countLogins(admitted.name, request.installation) >= policy.multi_logins
     ) {
       return WIRE_ERROR.TOO_MANY_USER_SESSION;
     }
-    return host.checkRoom() ?? this.#checkRoom() ?? this.#opener.open(host, account, request, link);
+    const full = host.checkRoom() ?? this.#checkRoom();
+    if (full !== undefined) return full;
+    return this.#opener.open(host, admitted, request, link);
+  }
+
+  #findHost(name: string): HubHost | undefined {
+    return this.#deps.hubs.get(name.toLowerCase());
+  }
+
+  #refuse(
+    request: LoginRequest,
+    link: Link,
+    error: number,
+    reason: string,
+    detail?: string,
+  ): number {
+    this.#failures.tell({
+      address: link.remoteAddress,
+      reason,
+      error,
+      user: request.user,
+      hub: request.hub,
+      client: request.clientProduct,
+      detail,
+    });
+    return error;
   }
 
   #checkRoom(): number | undefined {
@@ -93,7 +150,7 @@ export class ReceptionDesk {
     if (open === undefined) return WIRE_ERROR.SESSION_TIMEOUT;
     const { session } = open;
     // One more than granted: a connection that is being replaced overlaps with its successor (protocol.md 12.1).
-    if (session.connections.length > session.welcome.maxConnections) {
+    if (session.connections.length > session.welcome.stream.connections) {
       return WIRE_ERROR.TOO_MANY_CONNECTION;
     }
     if (link.remoteAddress !== open.address) {

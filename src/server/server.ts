@@ -1,3 +1,4 @@
+import { Authenticator } from "../auth/authenticator.ts";
 import { Lockout } from "../auth/lockout.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ExitError, EXIT, messageOf } from "../base/errors.ts";
@@ -11,6 +12,7 @@ import type { LinkOpening, TlsLink } from "../transport/tls-link.ts";
 import { Admission } from "./admission.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
 import { describeStep } from "./config-change.ts";
+import type { GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
@@ -27,8 +29,7 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Hash of the password that was generated for a user without a configured way of login. */
-  readonly generatedHash: (hub: string, user: string) => Uint8Array;
+  readonly generatedVerifier: GeneratedVerifierOf;
 }
 
 /**
@@ -54,6 +55,7 @@ export class Server implements Reception, LinkOpening {
   readonly #heartbeat: Heartbeat;
   readonly #admission: Admission;
   readonly #lockout: Lockout;
+  readonly #authenticator: Authenticator;
   readonly #desk: ReceptionDesk;
   /** Every socket that was accepted, until it is gone. */
   readonly #links = new Set<TlsLink>();
@@ -74,11 +76,12 @@ export class Server implements Reception, LinkOpening {
     this.#heartbeat = new Heartbeat(clock);
     this.#admission = new Admission(config.limits, random);
     this.#lockout = new Lockout(config.lockout, clock);
+    this.#authenticator = new Authenticator(config.lockout, { clock, lockout: this.#lockout });
     this.#desk = new ReceptionDesk({
       clock,
       random,
       log,
-      lockout: this.#lockout,
+      authenticator: this.#authenticator,
       heartbeat: this.#heartbeat,
       hubs: this.hubs,
       settings: () => this.#config.server,
@@ -89,6 +92,7 @@ export class Server implements Reception, LinkOpening {
   async start(): Promise<void> {
     const { clock, log } = this.#options;
     for (const hub of this.#config.hubs) this.#openHub(hub);
+    this.#authenticator.prepareFor(this.hubs.values());
     const tls = await this.#loadCertificate(this.#config);
     this.#listeners = new Listeners(tls, { clock, log, opening: this });
     this.#listeners.reconfigure(this.#config.server.listen);
@@ -133,7 +137,7 @@ export class Server implements Reception, LinkOpening {
     if (this.#stopped !== undefined) return [];
     this.#config = next;
     this.#admission.reconfigure(next.limits);
-    this.#lockout.reconfigure(next.lockout);
+    this.#authenticator.reconfigure(next.lockout);
     const touchedHubs = new Set<string>();
     for (const step of steps) {
       switch (step.kind) {
@@ -148,8 +152,14 @@ export class Server implements Reception, LinkOpening {
         case "user_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
+        case "server_changed":
+          // Each hub that has users of an NT domain runs the helper.
+          if (step.changed.includes("ntlmAuth")) {
+            for (const { name } of next.hubs) touchedHubs.add(name.toLowerCase());
+          }
+          break;
         case "hub_removed":
-          this.#closeHub(step.name);
+          await this.#closeHub(step.name);
           break;
         case "tls_changed":
           this.#listeners?.rotate(tls!);
@@ -160,9 +170,9 @@ export class Server implements Reception, LinkOpening {
     }
     for (const config of next.hubs) {
       const key = config.name.toLowerCase();
-      if (touchedHubs.has(key))
-        this.hubs.get(key)?.reconfigure(config, this.#options.generatedHash);
+      if (touchedHubs.has(key)) this.hubs.get(key)?.reconfigure(config);
     }
+    this.#authenticator.prepareFor(this.hubs.values());
     this.#listeners?.reconfigure(next.server.listen);
     this.#scheduleExpiry();
     const changes = steps.map(describeStep);
@@ -182,8 +192,12 @@ export class Server implements Reception, LinkOpening {
     this.#listeners?.close();
     for (const conversation of this.#conversations.values()) conversation.end();
     for (const host of this.hubs.values()) host.closeSessions({ code: "server_stopping" });
-    for (const host of this.hubs.values()) host.close();
+    const closing = [...this.hubs.values()].map((host) => host.close());
     this.hubs.clear();
+    await Promise.all([this.#lastLink(), ...closing]);
+  }
+
+  async #lastLink(): Promise<void> {
     if (this.#links.size === 0) return;
     const gone = new Promise<void>((resolve) => (this.#onLastLinkGone = resolve));
     const deadline = this.#options.clock.after(STOP_MS, () => {
@@ -264,18 +278,21 @@ export class Server implements Reception, LinkOpening {
   // Parts.
 
   #openHub(config: HubConfig): void {
-    const { clock, log, generatedHash } = this.#options;
-    this.hubs.set(config.name.toLowerCase(), new HubHost(config, generatedHash, { clock, log }));
+    const { clock, random, log, generatedVerifier } = this.#options;
+    const ntlmAuth = () => this.#config.server.ntlmAuth;
+    const deps = { clock, random, log, generatedVerifier, ntlmAuth };
+    this.hubs.set(config.name.toLowerCase(), new HubHost(config, deps));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,
       users: config.users.length,
     });
   }
 
-  #closeHub(name: string): void {
+  async #closeHub(name: string): Promise<void> {
     const key = name.toLowerCase();
-    this.hubs.get(key)?.close();
+    const host = this.hubs.get(key);
     this.hubs.delete(key);
+    await host?.close();
   }
 
   #loadCertificate(config: ServerConfig) {

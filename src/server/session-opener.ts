@@ -1,4 +1,4 @@
-import type { Account } from "../auth/authenticator.ts";
+import type { Admitted } from "../auth/authenticator.ts";
 import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { SESSION_TIMEOUT_S } from "../base/limits.ts";
@@ -44,12 +44,12 @@ export class SessionOpener {
   }
 
   /** A session within what its policy and its client allow, plugged into its hub (hub.md 5.1 step 17). */
-  open(host: HubHost, account: Account, request: LoginRequest, link: Link): Session {
+  open(host: HubHost, admitted: Admitted, request: LoginRequest, link: Link): Session {
     const { clock, random } = this.#deps;
     const mode = request.wantsBridge ? "bridge" : "client";
     const isLocal = link.remoteAddress === link.localAddress;
-    const user = account.name;
-    const policy = sessionPolicy(account.policy, mode, isLocal);
+    const user = admitted.name;
+    const policy = sessionPolicy(host.policyOf(admitted), mode, isLocal);
     const stream = grantStream(request.stream, {
       connections: policy.max_connection,
       allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,
@@ -85,7 +85,7 @@ export class SessionOpener {
       address: link.remoteAddress,
       since: clock.wall(),
     };
-    host.add(open);
+    host.add(open, admitted);
     this.#byKey.set(keyText(welcome.sessionKey), open);
     session.onClosed = (reason) => this.#closed(host, open, reason.code);
     session.onConnectionEnded = (reason) => this.#deps.connectionEnded(reason);
@@ -116,7 +116,7 @@ export class SessionOpener {
   #closed(host: HubHost, open: OpenSession, reason: string): void {
     const { session, user } = open;
     this.#byKey.delete(keyText(session.welcome.sessionKey));
-    host.remove(open);
+    host.remove(open, reason);
     this.#deps.log.info("logout", `${user} left hub ${host.config.name}`, {
       user,
       hub: host.config.name,

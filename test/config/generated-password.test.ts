@@ -1,11 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/base/random.ts";
 import {
-  generatedHash,
+  generatedVerifier,
   generatePassword,
   type MadePassword,
 } from "../../src/config/generated-password.ts";
 import type { SecretStore } from "../../src/config/state-store.ts";
+import { verifyArgon2 } from "../../src/crypto/argon2.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
 
 function memoryStore(): SecretStore & { values: Map<string, Uint8Array> } {
@@ -36,16 +37,21 @@ describe("generatePassword()", () => {
   });
 });
 
-describe("generatedHash()", () => {
+describe("generatedVerifier()", () => {
   test("makes and tells a password once, and finds its verifier again whatever the case", () => {
     const store = memoryStore();
     const made: MadePassword[] = [];
     const deps = { random: systemRandom, announce: (one: MadePassword) => void made.push(one) };
-    const first = generatedHash(store, deps, "Home", "Alice");
+    const first = generatedVerifier(store, deps, { hub: "Home", user: "Alice", hashedLogin: true });
     expect(made).toHaveLength(1);
     expect(made[0]).toMatchObject({ hub: "Home", user: "Alice" });
-    expect(first).toEqual(hashUserPassword("alice", new TextEncoder().encode(made[0]!.password)));
-    expect(generatedHash(store, deps, "home", "ALICE")).toEqual(first);
+    expect(first).toEqual({
+      kind: "sha0",
+      hash: hashUserPassword("alice", new TextEncoder().encode(made[0]!.password)),
+    });
+    expect(
+      generatedVerifier(store, deps, { hub: "home", user: "ALICE", hashedLogin: true }),
+    ).toEqual(first);
     expect(made).toHaveLength(1);
     expect([...store.values.keys()]).toEqual(["hub.home.user.alice.password"]);
   });
@@ -53,8 +59,8 @@ describe("generatedHash()", () => {
   test("tells users of different hubs apart, dots in names included", () => {
     const store = memoryStore();
     const deps = { random: systemRandom, announce: () => undefined };
-    generatedHash(store, deps, "a", "b.user.c");
-    generatedHash(store, deps, "a.user.b", "c");
+    generatedVerifier(store, deps, { hub: "a", user: "b.user.c", hashedLogin: true });
+    generatedVerifier(store, deps, { hub: "a.user.b", user: "c", hashedLogin: true });
     expect([...store.values.keys()]).toEqual([
       'hub.a.user."b.user.c".password',
       'hub."a.user.b".user.c.password',
@@ -66,7 +72,23 @@ describe("generatedHash()", () => {
     const announce = () => {
       throw new Error("standard error is closed");
     };
-    expect(() => generatedHash(store, { random: systemRandom, announce }, "a", "b")).toThrow();
+    const of = { hub: "a", user: "b", hashedLogin: true };
+    expect(() => generatedVerifier(store, { random: systemRandom, announce }, of)).toThrow();
     expect(store.values.size).toBe(0);
+  });
+
+  test("keeps argon2id alone where nobody logs in by hash", async () => {
+    const store = memoryStore();
+    const made: string[] = [];
+    const deps = {
+      random: systemRandom,
+      announce: ({ password }: MadePassword) => void made.push(password),
+    };
+    const of = { hub: "a", user: "b", hashedLogin: false };
+    const first = generatedVerifier(store, deps, of);
+    if (first.kind !== "argon2id") throw new Error(`kept ${first.kind}`);
+    expect(await verifyArgon2(new TextEncoder().encode(made[0]), first.encoded)).toBe(true);
+    expect(generatedVerifier(store, deps, { ...of, hashedLogin: true })).toEqual(first);
+    expect(made).toHaveLength(1);
   });
 });

@@ -14,9 +14,6 @@ test.each([
   expect(new TextDecoder().decode(tryDecodeBase32(text))).toBe(expected);
 });
 
-test.each(["", "M", "MZ1Q", "MZ=XQ", "M0", "MZXW6YT"])(
-  "tryDecodeBase32() refuses %j",
-  (text) => {
-    expect(tryDecodeBase32(text)).toBeUndefined();
-  },
-);
+test.each(["", "M", "MZ1Q", "MZ=XQ", "M0", "MZXW6YT"])("tryDecodeBase32() refuses %j", (text) => {
+  expect(tryDecodeBase32(text)).toBeUndefined();
+});

@@ -185,7 +185,7 @@ describe("login", () => {
       }
     }));
 
-  test.each([3, 4, 5, 96, 97, 98, 99, 0xffff_ffff])(
+  test.each([4, 5, 96, 97, 98, 99, 0xffff_ffff])(
     "HS-09 authentication type %d gets error 7 and no penalty",
     (authType) =>
       row({}, async (at) => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { Authenticator } from "../../src/auth/authenticator.ts";
 import { Lockout } from "../../src/auth/lockout.ts";
 import type { HubConfig, ServerSettings } from "../../src/config/server-config.ts";
 import { hashUserPassword, securePassword } from "../../src/crypto/password.ts";
@@ -6,6 +7,7 @@ import { HubHost } from "../../src/server/hub-host.ts";
 import { ReceptionDesk } from "../../src/server/reception-desk.ts";
 import { Heartbeat } from "../../src/session/heartbeat.ts";
 import type { LoginRequest } from "../../src/session/login.ts";
+import { DIRECTION } from "../../src/session/connection.ts";
 import { Session } from "../../src/session/session.ts";
 import { FakeLink } from "../support/fake-link.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -18,6 +20,7 @@ import {
   user,
   type LogLine,
 } from "../support/test-server.ts";
+import { streamOf } from "../support/stream-options.ts";
 
 const CHALLENGE = seededRandom(1).bytes(20);
 const PAST = Date.UTC(2020, 0, 1);
@@ -45,22 +48,21 @@ class World {
   settings = SETTINGS;
 
   constructor(...hubs: HubConfig[]) {
-    const deps = { clock: this.clock, log: this.log };
-    for (const one of hubs) {
-      this.hosts.set(one.name.toLowerCase(), new HubHost(one, () => new Uint8Array(20), deps));
-    }
+    const deps = { clock: this.clock, log: this.log, random: seededRandom(2) };
+    for (const one of hubs) this.hosts.set(one.name.toLowerCase(), this.host(one));
     const lockout = {
       enable: true,
       penaltyMs: 5_000,
       enforceAtMs: 5_000,
       maxMs: 60_000,
+      userFailures: 20,
+      userWindowMs: 600_000,
       exempt: [],
     };
     this.lockout = new Lockout(lockout, this.clock);
     this.desk = new ReceptionDesk({
       ...deps,
-      random: seededRandom(2),
-      lockout: this.lockout,
+      authenticator: new Authenticator(lockout, { clock: this.clock, lockout: this.lockout }),
       heartbeat: new Heartbeat(this.clock),
       hubs: this.hosts,
       settings: () => this.settings,
@@ -69,16 +71,27 @@ class World {
     worlds.push(this);
   }
 
-  login(change: Partial<LoginRequest> = {}, link = this.link): Session | number {
-    return this.desk.login({ ...REQUEST, ...change }, CHALLENGE, link);
+  host(config: HubConfig): HubHost {
+    return new HubHost(config, {
+      clock: this.clock,
+      log: this.log,
+      random: seededRandom(3),
+      generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
+      ntlmAuth: () => "/usr/bin/ntlm_auth",
+    });
+  }
+
+  login(change: Partial<LoginRequest> = {}, link = this.link): Promise<Session | number> {
+    const wait = { signal: new AbortController().signal, begin() {}, end() {} };
+    return this.desk.login({ ...REQUEST, ...change }, CHALLENGE, link, wait);
   }
 
   /** A login that is let in; its session has its first connection. */
-  joined(change: Partial<LoginRequest> = {}): { session: Session; link: FakeLink } {
-    const session = this.login(change);
+  async joined(change: Partial<LoginRequest> = {}): Promise<{ session: Session; link: FakeLink }> {
+    const session = await this.login(change);
     if (typeof session === "number") throw new Error(`refused with ${session}`);
     const link = new FakeLink();
-    session.join(link, new Uint8Array(0));
+    session.join(link, DIRECTION.BOTH, new Uint8Array(0));
     return { session, link };
   }
 
@@ -88,9 +101,9 @@ class World {
 }
 
 const worlds: World[] = [];
-afterEach(() => {
+afterEach(async () => {
   for (const world of worlds.splice(0)) {
-    for (const host of world.hosts.values()) host.close();
+    for (const host of world.hosts.values()) await host.close();
     expect(world.desk.sessionCount).toBe(0);
     expect(world.clock.pending).toBe(0);
   }
@@ -107,7 +120,7 @@ const REQUEST: LoginRequest = {
   clientProduct: "Client",
   clientVersion: 502,
   clientBuild: 9700,
-  connections: 4,
+  stream: streamOf({ connections: 4 }),
   wantsBridge: false,
   wantsMonitor: false,
   installation: new Uint8Array(16),
@@ -117,17 +130,15 @@ const REQUEST: LoginRequest = {
 const from = (installation: number) => new Uint8Array(16).fill(installation);
 
 describe("ReceptionDesk.login()", () => {
-  test("checks in the order of hub.md 5.1: the first that fails is told", () => {
+  test("checks in the order of hub.md 5.1: the first that fails is told", async () => {
     // Everything is wrong; from step to step one thing less is.
     const full = policy({ access: false, no_bridge: true, no_routing: true, multi_logins: 1 });
     const world = new World();
-    const host = new HubHost(
+    const host = world.host(
       hub("VPN", [user("alice", "wonderland", { policy: full, expires: PAST })], {
         online: false,
         maxSessions: 1,
       }),
-      () => new Uint8Array(20),
-      { clock: world.clock, log: world.log },
     );
     const wrong: { -readonly [K in keyof LoginRequest]?: LoginRequest[K] } = {
       proof: { kind: "unsupported", authType: 3 },
@@ -136,83 +147,87 @@ describe("ReceptionDesk.login()", () => {
       installation: from(1),
     };
     const reconfigure = (change: Partial<HubConfig>) =>
-      host.reconfigure({ ...host.config, ...change }, () => new Uint8Array(20));
+      host.reconfigure({ ...host.config, ...change });
     const alice = (change: Parameters<typeof policy>[0], expires?: number) => [
       user("alice", "wonderland", { policy: policy(change), expires }),
     ];
-    expect(world.login(wrong)).toBe(7);
+    expect(await world.login(wrong)).toBe(7);
     wrong.proof = proof("alice", "wrong");
-    expect(world.login(wrong)).toBe(9);
+    expect(await world.login(wrong)).toBe(9);
     world.hosts.set("vpn", host);
-    expect(world.login(wrong)).toBe(9);
+    expect(await world.login(wrong)).toBe(9);
     world.settings = { ...SETTINGS, revealHubs: true };
-    expect(world.login({ ...wrong, hub: "none" })).toBe(8);
-    expect(world.login(wrong)).toBe(10);
+    expect(await world.login({ ...wrong, hub: "none" })).toBe(8);
+    expect(await world.login(wrong)).toBe(10);
     world.settings = SETTINGS;
     wrong.proof = REQUEST.proof;
-    expect(world.login(wrong)).toBe(10);
+    expect(await world.login(wrong)).toBe(10);
     reconfigure({ online: true });
-    expect(world.login(wrong)).toBe(12);
+    expect(await world.login(wrong)).toBe(12);
     const rest = { no_bridge: true, no_routing: true, multi_logins: 1 };
     reconfigure({ users: alice({ ...rest, access: false }) });
-    expect(world.login(wrong)).toBe(12);
+    expect(await world.login(wrong)).toBe(12);
     reconfigure({ users: alice(rest) });
-    expect(world.login(wrong)).toBe(107);
+    expect(await world.login(wrong)).toBe(107);
     wrong.wantsMonitor = false;
-    expect(world.login(wrong)).toBe(108);
+    expect(await world.login(wrong)).toBe(108);
     wrong.wantsBridge = false;
-    world.joined({ installation: from(2) });
-    expect(world.login(wrong)).toBe(20);
+    await world.joined({ installation: from(2) });
+    expect(await world.login(wrong)).toBe(20);
     wrong.installation = from(2);
-    expect(world.login(wrong)).toBe(16);
+    expect(await world.login(wrong)).toBe(16);
     reconfigure({ maxSessions: 0 });
     world.settings = { ...SETTINGS, maxSessions: 1 };
-    expect(world.login(wrong)).toBe(16);
+    expect(await world.login(wrong)).toBe(16);
     world.settings = SETTINGS;
-    expect(world.login(wrong)).toBeInstanceOf(Session);
+    expect(await world.login(wrong)).toBeInstanceOf(Session);
   });
 
-  test("either bridging or routing alone still lets a network in", () => {
+  test("either bridging or routing alone still lets a network in", async () => {
     for (const change of [{ no_bridge: true }, { no_routing: true }]) {
       const alice = user("alice", "wonderland", { policy: policy(change) });
-      expect(new World(hub("VPN", [alice])).login({ wantsBridge: true })).toBeInstanceOf(Session);
+      expect(await new World(hub("VPN", [alice])).login({ wantsBridge: true })).toBeInstanceOf(
+        Session,
+      );
     }
   });
 
-  test("HS-18 of two logins before either has a connection one wins", () => {
+  test("HS-18 of two logins before either has a connection one wins", async () => {
     const once = user("alice", "wonderland", { policy: policy({ multi_logins: 1 }) });
     const byUser = new World(hub("VPN", [once]));
-    expect(byUser.login({ installation: from(1) })).toBeInstanceOf(Session);
-    expect(byUser.login({ installation: from(2) })).toBe(20);
+    const byTwo = await Promise.all([1, 2].map((one) => byUser.login({ installation: from(one) })));
+    expect(byTwo[0]).toBeInstanceOf(Session);
+    expect(byTwo[1]).toBe(20);
     const byHub = new World(hub("VPN", [user("alice", "wonderland")], { maxSessions: 1 }));
-    expect(byHub.login()).toBeInstanceOf(Session);
-    expect(byHub.login()).toBe(16);
+    const both = await Promise.all([byHub.login(), byHub.login()]);
+    expect(both[0]).toBeInstanceOf(Session);
+    expect(both[1]).toBe(16);
   });
 
-  test("a session that lost its connections does not count against its user", () => {
+  test("a session that lost its connections does not count against its user", async () => {
     const once = user("alice", "wonderland", { policy: policy({ multi_logins: 1 }) });
     const world = new World(hub("VPN", [once]));
-    const { link } = world.joined({ installation: from(1) });
-    expect(world.login({ installation: from(2) })).toBe(20);
+    const { link } = await world.joined({ installation: from(1) });
+    expect(await world.login({ installation: from(2) })).toBe(20);
     link.handler.closed("peer_closed");
-    expect(world.login({ installation: from(2) })).toBeInstanceOf(Session);
+    expect(await world.login({ installation: from(2) })).toBeInstanceOf(Session);
   });
 
-  test("a wrong password is the only refusal that counts against its source", () => {
+  test("a wrong password is the only refusal that counts against its source", async () => {
     const off = hub("OFF", [user("alice", "wonderland")], { online: false });
     const world = new World(hub("VPN", [user("alice", "wonderland")]), off);
-    world.login({ proof: { kind: "unsupported", authType: 99 } });
-    world.login({ wantsMonitor: true });
-    world.login({ hub: "OFF" });
+    await world.login({ proof: { kind: "unsupported", authType: 99 } });
+    await world.login({ wantsMonitor: true });
+    await world.login({ hub: "OFF" });
     expect(world.lockout.isLocked("198.51.100.7")).toBe(false);
-    world.login({ proof: proof("alice", "wrong") });
+    await world.login({ proof: proof("alice", "wrong") });
     expect(world.lockout.isLocked("198.51.100.7")).toBe(true);
   });
 
-  test("logs a refusal with who and why, and never a secret", () => {
+  test("logs a refusal with who and why, and never a secret", async () => {
     const world = new World(hub("VPN", [user("alice", "wonderland")]));
     const plain = { kind: "plain-password", password: new TextEncoder().encode("s3cret") } as const;
-    world.login({ proof: plain, user: "al\nice" });
+    await world.login({ proof: plain, user: "al\nice" });
     expect(world.lines.at(-1)).toMatchObject({
       level: "warn",
       event: "login_failed",
@@ -221,11 +236,11 @@ describe("ReceptionDesk.login()", () => {
     expect(JSON.stringify(world.lines)).not.toContain("s3cret");
   });
 
-  test("what the welcome grants follows from wish, policy and mode", () => {
+  test("what the welcome grants follows from wish, policy and mode", async () => {
     const strict = policy({ max_connection: 2, timeout: 60 });
     const users = [user("alice", "wonderland", { policy: strict }), user("guest", "", ANONYMOUS)];
     const world = new World(hub("VPN", users, { message: "hi" }));
-    const { session } = world.joined();
+    const { session } = await world.joined();
     expect(session.welcome).toMatchObject({
       sessionName: "SID-ALICE-1",
       connectionName: "CID-1",
@@ -235,7 +250,11 @@ describe("ReceptionDesk.login()", () => {
       policy: { no_bridge: true, no_routing: true, no_routing_v6: true, monitor_port: false },
     });
     expect(session.welcome.sessionKey.length).toBe(20);
-    const second = world.joined({ user: "guest", wantsBridge: true, connections: 9 }).session;
+    const { session: second } = await world.joined({
+      user: "guest",
+      wantsBridge: true,
+      stream: streamOf({ connections: 9 }),
+    });
     expect(second.welcome).toMatchObject({
       sessionName: "SID-GUEST-2",
       connectionName: "CID-2",
@@ -247,9 +266,9 @@ describe("ReceptionDesk.login()", () => {
 });
 
 describe("ReceptionDesk.join()", () => {
-  test("finds a session by its key until it has ended", () => {
+  test("finds a session by its key until it has ended", async () => {
     const world = new World(hub("VPN", [user("alice", "wonderland")]));
-    const { session } = world.joined();
+    const { session } = await world.joined();
     const key = session.welcome.sessionKey;
     expect(world.desk.join(key, world.link)).toBe(session);
     expect(world.desk.join(key.slice(0, 19), world.link)).toBe(13);
@@ -257,13 +276,13 @@ describe("ReceptionDesk.join()", () => {
     expect(world.desk.join(key, world.link)).toBe(13);
   });
 
-  test("lets one connection more in than was granted", () => {
+  test("lets one connection more in than was granted", async () => {
     const alice = user("alice", "wonderland", { policy: policy({ max_connection: 1 }) });
     const world = new World(hub("VPN", [alice]));
-    const { session } = world.joined();
+    const { session } = await world.joined();
     const key = session.welcome.sessionKey;
     expect(world.desk.join(key, world.link)).toBe(session);
-    session.join(new FakeLink(), new Uint8Array(0));
+    session.join(new FakeLink(), DIRECTION.BOTH, new Uint8Array(0));
     expect(world.desk.join(key, world.link)).toBe(15);
   });
 });

@@ -329,7 +329,7 @@ describe("startServer()", () => {
       clock: at.clock,
       random: seededRandom(1),
       log: recordingLog(),
-      generatedHash: () => new Uint8Array(20),
+      generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
     }).catch((error: unknown) => error);
     expect(await failed).toBeInstanceOf(ConfigError);
     expect(at.clock.pending).toBe(0);

@@ -207,7 +207,7 @@ export class TestServer implements AsyncDisposable {
         clock: options.clock ?? clock,
         random: seededRandom(options.seed ?? 1),
         log,
-        generatedHash: () => new Uint8Array(20),
+        generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
       });
       return new TestServer({ server, config, clock, log, stateDir });
     } catch (error) {

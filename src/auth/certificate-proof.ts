@@ -1,0 +1,26 @@
+import { verify } from "node:crypto";
+import { tryReadCertificate, type Certificate } from "../crypto/certificate.ts";
+
+/* Specification constants: protocol.md 7.3. */
+const MIN_KEY_BITS = 1024;
+const MAX_KEY_BITS = 4096;
+/** Stock clients sign with SHA-1: over 20 bytes that we have chosen there is nothing to collide. Ours take SHA-256. */
+const DIGESTS = ["sha256", "sha1"] as const;
+
+/** The certificate of a login if its key has signed the challenge: RSA PKCS #1 v1.5, the signature as long as the modulus. */
+export function provenCertificate(presented: {
+  readonly der: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly challenge: Uint8Array;
+}): Certificate | undefined {
+  const certificate = tryReadCertificate(presented.der);
+  if (certificate === undefined) return undefined;
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
+  if (asymmetricKeyType !== "rsa" || bits < MIN_KEY_BITS || bits > MAX_KEY_BITS) return undefined;
+  if (presented.signature.length !== Math.ceil(bits / 8)) return undefined;
+  const isProven = DIGESTS.some((digest) =>
+    verify(digest, presented.challenge, certificate.publicKey, presented.signature),
+  );
+  return isProven ? certificate : undefined;
+}
