@@ -1,3 +1,6 @@
+import type { SessionStatus } from "../../src/client/status.ts";
+import type { SessionSnapshot } from "../../src/server/snapshot.ts";
+
 // What a session can be asked to be, in one form for both kinds of client, and what it became, in one form for
 // what both kinds of client and server say of it: an option that was asked for and not taken must not go unseen.
 
@@ -98,20 +101,16 @@ export function viewOfTable(items: Readonly<Record<string, string>>): SessionVie
   };
 }
 
-/** How a session travels, as our client and our server say it in JSON. */
-interface StreamStatus {
-  readonly name: string;
-  readonly connections: number;
-  readonly maxConnections: number;
-  readonly halfDuplex: boolean;
-  readonly compression: string;
-  readonly qos: boolean;
-  readonly encrypted: boolean;
-  readonly udp: string;
-}
-
 /** From a session of `vpn client status --json` or `vpn status --json`. */
-export function viewOfOurs(session: object): SessionView {
-  const { compression, udp, ...same } = session as StreamStatus;
-  return { ...same, compressed: compression !== "none", udpActive: udp === "active" };
+export function viewOfOurs(session: SessionStatus | SessionSnapshot): SessionView {
+  return {
+    name: session.name,
+    connections: session.connections,
+    maxConnections: session.maxConnections,
+    halfDuplex: session.halfDuplex,
+    compressed: session.compression !== "none",
+    qos: session.qos,
+    encrypted: session.encrypted,
+    udpActive: session.udp === "active",
+  };
 }

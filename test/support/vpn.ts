@@ -205,6 +205,7 @@ export interface ConnectOptions {
   readonly account?: Readonly<Record<string, string | number | boolean>>;
   /** Further flags, as typed. */
   readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const ACCOUNT = "test";
@@ -263,16 +264,10 @@ export class VpnClient {
       "--retry": options.retry,
       "--retry-interval": options.retryInterval ?? "1s",
     });
-    const running = at.spawn([
-      VPN_BIN,
-      "client",
-      "connect",
-      "--json",
-      "--insecure",
-      ...flags,
-      ...(options.flags ?? []),
-      ...(options.account === undefined ? [] : [ACCOUNT]),
-    ]);
+    const command = [VPN_BIN, "client", "connect", "--json", "--insecure", ...flags];
+    if (options.flags !== undefined) command.push(...options.flags);
+    if (options.account !== undefined) command.push(ACCOUNT);
+    const running = at.spawn(command, options.env === undefined ? {} : { env: options.env });
     return new VpnClient(at, device, stateDir, running);
   }
 
@@ -338,7 +333,9 @@ export class VpnClient {
   async stop(signal: "SIGINT" | "SIGTERM" = "SIGINT"): Promise<number> {
     const code = await this.#running.stop(signal);
     assertNoTraces("vpn client", this.#running.lines.stderr);
-    if (await this.at.hasDevice(this.device)) throw new Error(`${this.device} is still there`);
+    if (await this.at.hasDevice(this.device)) {
+      throw new Error(`${this.device} is still there after exit code ${code}\n${this.output()}`);
+    }
     return code;
   }
 
