@@ -32,7 +32,8 @@ export function controlPath(stateDir: string, name: string): string {
 /** The paths of all clients in the state directory, in order; some may be dead. */
 export function listControls(stateDir: string): string[] {
   try {
-    const names = readdirSync(stateDir).filter((name) => name.endsWith(SUFFIX));
+    // A name that begins with a dot is none of a client, see `fileCharacter`.
+    const names = readdirSync(stateDir).filter((name) => /^[^.].*\.sock$/.test(name));
     return names.sort().map((name) => join(stateDir, name));
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return [];
@@ -63,7 +64,8 @@ export async function findRunning(
 
 /** The status of the client at `path`; undefined where none runs. @throws VpnError `control_failed` */
 export async function askStatus(path: string, clock: Clock): Promise<ClientStatus | undefined> {
-  return (await call(path, "status", ANSWER_MS, clock)) as ClientStatus | undefined;
+  const found = await callSocket(path, { call: "status" }, { limitMs: ANSWER_MS, clock });
+  return found as ClientStatus | undefined;
 }
 
 /**
@@ -71,7 +73,14 @@ export async function askStatus(path: string, clock: Clock): Promise<ClientStatu
  * @throws VpnError `control_failed`
  */
 export async function askDisconnect(path: string, clock: Clock): Promise<boolean> {
-  return (await call(path, "disconnect", GOODBYE_MS, clock)) !== undefined;
+  const wait = { limitMs: GOODBYE_MS, clock, untilClosed: true };
+  return (await callSocket(path, { call: "disconnect" }, wait)) !== undefined;
+}
+
+interface CallLimits {
+  readonly limitMs: number;
+  readonly clock: Clock;
+  readonly untilClosed?: boolean;
 }
 
 /** Letters, digits and a few signs stand for themselves; anything else, a path's `/` above all, as %XX. */
@@ -82,12 +91,14 @@ function fileCharacter(byte: number): string {
     : `%${byte.toString(16).padStart(2, "0").toUpperCase()}`;
 }
 
-/** The result of a call; `disconnect` is answered twice, by a line and then by the end of the connection. */
-async function call(
+/**
+ * The result of a call at the socket known as `wanted`; undefined where nobody listens. With `untilClosed` it is
+ * handed over when the other side has closed the connection. @throws VpnError `control_failed`
+ */
+export async function callSocket(
   wanted: string,
-  name: ControlCall,
-  limitMs: number,
-  clock: Clock,
+  request: { readonly call: string; readonly names?: readonly string[] },
+  { limitMs, clock, untilClosed = false }: CallLimits,
 ): Promise<unknown> {
   const path = findSocket(wanted);
   if (path === undefined) return undefined;
@@ -104,14 +115,14 @@ async function call(
     const socket = await Bun.connect({
       unix: path,
       socket: {
-        open: (opened) => void opened.write(`${JSON.stringify({ call: name })}\n`),
+        open: (opened) => void opened.write(`${JSON.stringify(request)}\n`),
         data(_socket, chunk) {
           text += decoder.decode(chunk, { stream: true });
           if (text.length > MAX_ANSWER_CHARS) return fail("the answer is too long");
           const end = text.indexOf("\n");
           if (end < 0 || result !== undefined) return;
           result = tryParseAnswer(text.slice(0, end), fail);
-          if (name !== "disconnect" && result !== undefined) ended.resolve(result.value);
+          if (!untilClosed && result !== undefined) ended.resolve(result.value);
         },
         close: () =>
           result === undefined ? fail("it gave no answer") : ended.resolve(result.value),

@@ -1,27 +1,18 @@
-import { chmodSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { EXIT, ExitError } from "../base/errors.ts";
-import { prepareSocketPath } from "../platform/socket-path.ts";
 import { askStatus, CONTROL_CALLS, controlPath, type ControlCall } from "./control-call.ts";
+import { openLineServer, type LineServer } from "./line-server.ts";
 import type { ClientStatus } from "./status.ts";
 
 // The socket of a running client: one JSON request a line, one JSON answer a line. A caller of `disconnect` waits
 // for the end of the connection, which comes when everything is put away.
-
-/** A request has 30 bytes. */
-const MAX_REQUEST_BYTES = 4096;
-/** People, scripts and monitoring at once. */
-const MAX_CALLERS = 16;
 
 export interface ControlHandlers {
   status(): ClientStatus;
   disconnect(): void;
 }
 
-export interface ControlSocket {
-  /** Ends callers that wait for the end, and removes the socket. May be called twice. */
-  close(): void;
-}
+export type ControlSocket = LineServer;
 
 /**
  * Answers on the socket of `name` in the state directory.
@@ -40,55 +31,11 @@ export async function openControl(
         `to end it: vpn client disconnect ${shellWord(options.name)}`,
     );
   }
-  const place = prepareSocketPath(wanted, options.tempDir);
-  const callers = new Set<Bun.Socket<Caller>>();
-  const listener = Bun.listen<Caller>({
-    unix: place.path,
-    socket: {
-      open(socket) {
-        if (callers.size >= MAX_CALLERS) return void socket.terminate();
-        socket.data = { line: "" };
-        callers.add(socket);
-      },
-      data(socket, chunk) {
-        socket.data.line += chunk.toString("utf8");
-        for (let end; (end = socket.data.line.indexOf("\n")) >= 0;) {
-          const line = socket.data.line.slice(0, end);
-          socket.data.line = socket.data.line.slice(end + 1);
-          const call = tryParseCall(line);
-          socket.write(`${JSON.stringify(answer(call, handlers))}\n`);
-          // Behind the answer: it may close the connection.
-          if (call === "disconnect") handlers.disconnect();
-        }
-        if (socket.data.line.length > MAX_REQUEST_BYTES) socket.terminate();
-      },
-      close: (socket) => void callers.delete(socket),
-      error: (socket) => void socket.terminate(),
-    },
+  return openLineServer(wanted, options.tempDir, (request) => {
+    const call = CONTROL_CALLS.find((known) => known === request["call"]);
+    const reply = answer(call, handlers);
+    return call === "disconnect" ? { reply, after: () => handlers.disconnect() } : { reply };
   });
-  chmodSync(place.path, 0o600);
-  return {
-    close() {
-      listener.stop();
-      for (const socket of callers) socket.end();
-      callers.clear();
-      place.release();
-    },
-  };
-}
-
-interface Caller {
-  /** What came of a line that has no end yet. */
-  line: string;
-}
-
-function tryParseCall(line: string): ControlCall | undefined {
-  try {
-    const { call } = JSON.parse(line) as { call?: unknown };
-    return CONTROL_CALLS.find((known) => known === call);
-  } catch {
-    return undefined;
-  }
 }
 
 function answer(call: ControlCall | undefined, handlers: ControlHandlers): object {

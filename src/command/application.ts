@@ -24,7 +24,7 @@ import {
 import { EXIT, ExitError, messageOf, type ExitCode } from "../base/errors.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import { COMMANDS } from "./catalog.ts";
-import type { Command, CommandTable, Flag } from "./definition.ts";
+import type { Argument, Command, CommandTable, Flag } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { reportFailure } from "./failure.ts";
 
@@ -154,15 +154,7 @@ function built(
       flags: Object.fromEntries(
         Object.entries(command.flags).map(([name, flag]) => [name, builtFlag(flag)]),
       ) as never,
-      positional: {
-        kind: "tuple",
-        parameters: command.args.map((arg) => ({
-          brief: arg.brief,
-          placeholder: arg.placeholder,
-          parse: (text: string) => text,
-          ...(arg.isOptional ? { optional: true } : {}),
-        })),
-      } as never,
+      positional: positionalOf(command.args) as never,
     },
     docs: {
       brief: command.brief,
@@ -172,11 +164,25 @@ function built(
   });
 }
 
+function positionalOf(args: readonly Argument[]): object {
+  const parameters = args.map((arg) => ({
+    brief: arg.brief,
+    placeholder: arg.placeholder,
+    parse: (text: string) => text,
+    ...(arg.isOptional && arg.isRepeated !== true ? { optional: true } : {}),
+  }));
+  const [first] = args;
+  return first?.isRepeated === true
+    ? { kind: "array", parameter: parameters[0] }
+    : { kind: "tuple", parameters };
+}
+
 function usageOf(command: Command): string {
   const flags = Object.keys(command.flags).length === 0 ? [] : ["[FLAGS]"];
-  const args = command.args.map((arg) =>
-    arg.isOptional ? `[${arg.placeholder}]` : arg.placeholder,
-  );
+  const args = command.args.map((arg) => {
+    const shown = arg.isRepeated === true ? `${arg.placeholder}...` : arg.placeholder;
+    return arg.isOptional ? `[${shown}]` : shown;
+  });
   return [...flags, ...args].join(" ");
 }
 

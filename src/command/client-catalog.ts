@@ -4,7 +4,9 @@ import {
   EXPORT_FLAGS,
   IMPORT_FLAGS,
   NIC_FLAGS,
+  SERVICE_FLAGS,
   STORE_FLAGS,
+  UP_FLAGS,
 } from "./client-flags.ts";
 import { command, group, type Argument, type CommandGroup } from "./definition.ts";
 
@@ -18,6 +20,13 @@ const running: Argument = {
   placeholder: "NAME",
   brief: "account or interface",
   isOptional: true,
+};
+
+const severalAccounts: Argument = {
+  placeholder: "ACCOUNT",
+  brief: "names of accounts",
+  isOptional: true,
+  isRepeated: true,
 };
 
 const ACCOUNT_COMMANDS = group("Accounts: where to connect to, and as whom", {
@@ -137,6 +146,26 @@ export const CLIENT_COMMANDS: CommandGroup = group("Connect this machine to a hu
     args: [running],
     examples: ["vpn client disconnect", "vpn client disconnect hq"],
     load: async () => (await import("./client-control.ts")).disconnect,
+  }),
+  up: command("Connect accounts in the background: those named, or all with autostart", {
+    flags: UP_FLAGS,
+    args: [severalAccounts],
+    examples: ["vpn client up", "vpn client up hq lab", "vpn client up hq --no-wait --json"],
+    load: async () => (await import("./client-up.ts")).up,
+  }),
+  down: command("End accounts that run in the background: those named, or all", {
+    flags: CLIENT_FLAGS,
+    args: [severalAccounts],
+    examples: ["vpn client down", "vpn client down hq"],
+    load: async () => (await import("./client-up.ts")).down,
+  }),
+  service: command("Hold the accounts with autostart connected, for systemd", {
+    flags: SERVICE_FLAGS,
+    examples: [
+      "vpn client service",
+      "vpn client service --unit > /etc/systemd/system/vpn-client.service",
+    ],
+    load: async () => (await import("./client-service.ts")).service,
   }),
   account: ACCOUNT_COMMANDS,
   nic: NIC_COMMANDS,

@@ -25,6 +25,9 @@ const stateDir = value("DIR", "state directory", parseText);
 /** For commands about the accounts and clients of this machine. */
 export const CLIENT_FLAGS = { config, stateDir, json };
 
+const logFormat = choice("form of log lines", "text", "json");
+const logLevel = choice("least level of log lines", ...LOG_LEVELS);
+
 /** What an account is, but its NIC. */
 export const ACCOUNT_FLAGS = {
   server: value("HOST:PORT", "server, port 443 if not given", parseServer),
@@ -81,8 +84,8 @@ export const CONNECT_FLAGS = {
   totpFile: value("FILE", "read that code from here at each login", parseText),
   config,
   stateDir,
-  logFormat: choice("form of log lines", "text", "json"),
-  logLevel: choice("least level of log lines", ...LOG_LEVELS),
+  logFormat,
+  logLevel,
   json: toggle("one JSON object a line for each event"),
 };
 
@@ -109,5 +112,18 @@ export const EXPORT_FLAGS = {
 
 export const IMPORT_FLAGS = {
   name: value("NAME", "call it so, instead of by the name in the file", parseName),
+  ...CLIENT_FLAGS,
+};
+
+export const UP_FLAGS = {
+  noWait: toggle("return at once, before they are connected"),
+  ...CLIENT_FLAGS,
+};
+
+export const SERVICE_FLAGS = {
+  unit: toggle("print the unit for systemd, and run nothing"),
+  background: toggle("log to the system's log, and end with the last account"),
+  logFormat,
+  logLevel,
   ...CLIENT_FLAGS,
 };

@@ -1,21 +1,20 @@
 import { tmpdir } from "node:os";
 import { EXIT, type ExitCode } from "../base/errors.ts";
 import { chooseProxy, resolveAccount } from "../client/account.ts";
-import { AccountBook } from "../client/account-book.ts";
 import { openClient, type Client } from "../client/client.ts";
 import { openHostSettings } from "../client/host-settings.ts";
 import { openTapNic } from "../client/tap-nic.ts";
-import { objectPath } from "../config/state-objects.ts";
 import { createLog } from "../observe/log.ts";
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps } from "../platform/unix.ts";
 import { readAccountFlags } from "./account-flags.ts";
 import type { CONNECT_FLAGS } from "./client-flags.ts";
-import { openSetup, openWritableSetup } from "./client-setup.ts";
+import { openSetup } from "./client-setup.ts";
 import { jsonView, lineView, LiveView, type ClientView } from "./client-view.ts";
 import { openCredential } from "./credential.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { forgetKeptPassword } from "./forget-password.ts";
 import { onInterrupt } from "./interrupt.ts";
 
 type ConnectFlags = FlagValues<typeof CONNECT_FLAGS>;
@@ -62,7 +61,7 @@ export async function connect(
         processId: environment.processId,
         interactive: environment.stdoutIsTerminal && !flags.json,
         onEvent: (event) => view.event(event),
-        forgetPassword: () => forgetPassword(environment, flags, resolved.account.name),
+        forgetPassword: () => forgetKeptPassword(environment, flags, resolved.account.name),
       },
       {
         clock: environment.clock,
@@ -79,30 +78,6 @@ export async function connect(
     view.close();
     release();
     interrupts.release();
-  }
-}
-
-/**
- * Takes away the password that we keep of an account whose hub does not want any kept (hub.md 15.4). One that a
- * file holds is its owner's to take away.
- */
-function forgetPassword(
-  environment: CommandEnvironment,
-  flags: Pick<ConnectFlags, "config" | "stateDir">,
-  name: string,
-): string | undefined {
-  const setup = openWritableSetup(environment, flags);
-  try {
-    const account = setup.config.accounts.find((entry) => entry.name === name);
-    if (account?.credential.kind !== "password") return undefined;
-    if (account.credential.secret === undefined) return undefined;
-    if (setup.store.secret(objectPath("account", name, "password")) === undefined) {
-      return "The hub wants no password to be kept: take it out of client.toml";
-    }
-    new AccountBook({ ...setup, clock: environment.clock }).forgetPassword(name);
-    return "The hub wants no password to be kept: it is forgotten, and asked for at the next login";
-  } finally {
-    setup.close();
   }
 }
 

@@ -45,6 +45,8 @@ export interface Argument {
   readonly placeholder: string;
   readonly brief: string;
   readonly isOptional: boolean;
+  /** Any number of them; then it is the only argument of its command. */
+  readonly isRepeated?: boolean;
 }
 
 /** The work of a command; its answer is the exit code. Arguments that were not given are undefined. */

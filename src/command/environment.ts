@@ -29,6 +29,8 @@ export interface CommandEnvironment {
   onFault(run: (error: unknown) => void): () => void;
   /** Ends the process at once, with nothing cleaned up. */
   exit(code: number): void;
+  /** Starts this program anew with these arguments, in the background and without a terminal. */
+  startSelf(args: readonly string[]): void;
 }
 
 /** Standard input, as bytes or as keys. */
@@ -85,6 +87,17 @@ export function systemEnvironment(): CommandEnvironment {
       };
     },
     exit: (code) => process.exit(code),
+    startSelf(args) {
+      // The built binary is its own program; otherwise the runtime is told the file that it began with.
+      const program = Bun.main.startsWith("/$bunfs/") ? [] : [Bun.main];
+      const stdio = ["ignore", "ignore", "ignore"] as const;
+      const child = Bun.spawn([process.execPath, ...program, ...args], {
+        stdio: [...stdio],
+        detached: true,
+        cwd: "/",
+      });
+      child.unref();
+    },
   };
 }
 

@@ -134,7 +134,7 @@ describe("control socket of a client", () => {
 
   test("hangs up on a line without an end", async () => {
     await serve("hq");
-    expect(await talk(controlPath(stateDir, "hq"), "x".repeat(10_000), 1)).toEqual([]);
+    expect(await talk(controlPath(stateDir, "hq"), "x".repeat(70_000), 1)).toEqual([]);
     expect(await askStatus(controlPath(stateDir, "hq"), clock)).toEqual(STATUS);
   });
 

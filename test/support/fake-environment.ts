@@ -60,6 +60,13 @@ export class FakeEnvironment implements CommandEnvironment {
     return () => void this.#faults.splice(this.#faults.indexOf(run), 1);
   }
 
+  /** Arguments that `startSelf` was called with. */
+  readonly started: (readonly string[])[] = [];
+
+  startSelf(args: readonly string[]): void {
+    this.started.push(args);
+  }
+
   exit(code: number): void {
     this.exits.push(code);
   }
