@@ -103,4 +103,5 @@ export const ENFORCED_POLICY_KEYS: ReadonlySet<PolicyKey> = new Set([
   "max_connection",
   "timeout",
   "multi_logins",
+  "auto_disconnect",
 ]);
