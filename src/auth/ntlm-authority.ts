@@ -4,10 +4,13 @@ import { MAX_NTLM_HELPERS, MAX_OUTSIDE_WAITING, OUTSIDE_TIMEOUT_MS } from "../ba
 import type { Log } from "../observe/log.ts";
 import { encodeText } from "../wire/text.ts";
 import type { Authority, OutsideRequest, OutsideVerdict } from "./authority.ts";
+import { Gate } from "./gate.ts";
 import { runHelper, type HelperAnswer, type RunHelper } from "./ntlm-helper.ts";
 
 const PROTOCOL = "--helper-protocol=ntlm-server-1";
 const MAX_COMPLAINT_CHARS = 200;
+
+const NO_ANSWER: OutsideVerdict = { kind: "unavailable", reason: "the NT domain gave no answer" };
 
 export interface NtlmDeps {
   readonly clock: Clock;
@@ -26,9 +29,10 @@ export class NtlmAuthority implements Authority {
   readonly #log: Log;
   readonly #run: RunHelper;
   readonly #closing = new AbortController();
-  /** Logins that wait for one of the helpers to be free. */
-  readonly #queue: (() => void)[] = [];
-  #running = 0;
+  readonly #gate = new Gate({
+    atOnce: MAX_NTLM_HELPERS,
+    waiting: MAX_OUTSIDE_WAITING - MAX_NTLM_HELPERS,
+  });
 
   /** `helper` is the path of ntlm_auth. */
   constructor(helper: string, deps: NtlmDeps) {
@@ -41,24 +45,10 @@ export class NtlmAuthority implements Authority {
   async ask(request: OutsideRequest, signal: AbortSignal): Promise<OutsideVerdict> {
     // Nothing to prove, and winbind may take it for an anonymous bind.
     if (request.password.length === 0) return { kind: "rejected" };
-    if (this.#running + this.#queue.length >= MAX_OUTSIDE_WAITING) {
-      return { kind: "unavailable", reason: "too many logins wait for the NT domain" };
-    }
     const until = this.#clock.now() + OUTSIDE_TIMEOUT_MS;
     const either = AbortSignal.any([signal, this.#closing.signal]);
-    await this.#takeTurn();
-    try {
-      const timeoutMs = until - this.#clock.now();
-      if (timeoutMs <= 0 || either.aborted) return noAnswer();
-      return this.#judge(request, await this.#askHelper(request, timeoutMs, either));
-    } catch (thrown) {
-      const reason = `cannot run ${this.#helper}: ${messageOf(thrown)}`;
-      this.#log.error("ntlm_helper_failed", `NT login of ${request.user}: ${reason}`);
-      return { kind: "unavailable", reason };
-    } finally {
-      this.#running--;
-      this.#queue.shift()?.();
-    }
+    const verdict = await this.#gate.tryRun(() => this.#ask(request, until, either));
+    return verdict ?? { kind: "unavailable", reason: "too many logins wait for the NT domain" };
   }
 
   /** Helpers that run are ended; logins that wait are answered as unavailable. */
@@ -66,10 +56,16 @@ export class NtlmAuthority implements Authority {
     this.#closing.abort();
   }
 
-  #takeTurn(): Promise<void> {
-    const take = () => void this.#running++;
-    if (this.#running < MAX_NTLM_HELPERS) return Promise.resolve(take());
-    return new Promise((resolve) => this.#queue.push(() => resolve(take())));
+  async #ask(request: OutsideRequest, until: number, signal: AbortSignal): Promise<OutsideVerdict> {
+    const timeoutMs = until - this.#clock.now();
+    if (timeoutMs <= 0 || signal.aborted) return NO_ANSWER;
+    try {
+      return this.#judge(request, await this.#askHelper(request, timeoutMs, signal));
+    } catch (thrown) {
+      const reason = `cannot run ${this.#helper}: ${messageOf(thrown)}`;
+      this.#log.error("ntlm_helper_failed", `NT login of ${request.user}: ${reason}`);
+      return { kind: "unavailable", reason };
+    }
   }
 
   #askHelper(
@@ -98,7 +94,7 @@ export class NtlmAuthority implements Authority {
     const verdict = lines?.find((line) => line.startsWith("Authenticated:"));
     if (verdict === "Authenticated: Yes") return { kind: "accepted" };
     const error = lines?.find((line) => /^(?:Authentication-)?Error:/.test(line));
-    const said = [error, complaints].filter(Boolean).join(" ").slice(0, MAX_COMPLAINT_CHARS);
+    const said = [error, ...complaints.split("\n")].filter(Boolean).join("; ");
     // Without winbind the helper says no to everybody, and why on standard error.
     const isAnswer = verdict === "Authenticated: No" && !/winbind/i.test(complaints);
     const level = isAnswer ? "info" : "warn";
@@ -106,14 +102,10 @@ export class NtlmAuthority implements Authority {
       user: request.user,
       hub: request.hub,
       address: request.address,
-      helper: said === "" ? undefined : said,
+      helper: said === "" ? undefined : said.slice(0, MAX_COMPLAINT_CHARS),
     });
-    return isAnswer ? { kind: "rejected" } : noAnswer();
+    return isAnswer ? { kind: "rejected" } : NO_ANSWER;
   }
-}
-
-function noAnswer(): OutsideVerdict {
-  return { kind: "unavailable", reason: "the NT domain gave no answer" };
 }
 
 /** `DOMAIN\name`, `name@domain`, or a name of the domain that this machine has joined. */

@@ -83,7 +83,10 @@ export class RadiusAccounting {
     return { ...this.#outbox.stats, waiting: this.#outbox.size };
   }
 
-  /** The server begins: sessions that its last life left open have ended. Not after a reload. */
+  /**
+   * The server begins: sessions that its last life left open have ended. Servers close by it whatever they have
+   * of this NAS, so it is not for a hub that joins others.
+   */
   on(hub: string): void {
     this.#switch(hub, STATUS.ON);
   }
@@ -123,10 +126,10 @@ export class RadiusAccounting {
     this.#outbox.redirect(this.#wayOf(settings));
   }
 
-  /** Stops what is not stopped, says that this hub is served no more, and waits a little for the servers. */
-  async close(hub: string): Promise<void> {
-    for (const handle of this.#handles) handle.stop("server_stopping");
-    this.#switch(hub, STATUS.OFF);
+  /** Stops what is not stopped, tells where the whole server goes, and waits a little for what is told to be heard. */
+  async close(hub: string, reason: "hub_removed" | "server_stopping"): Promise<void> {
+    for (const handle of this.#handles) handle.stop(reason);
+    if (reason === "server_stopping") this.#switch(hub, STATUS.OFF);
     await this.#outbox.close(ACCOUNTING_CLOSE_MS);
   }
 

@@ -78,6 +78,11 @@ export class HubHost implements Directory {
     return this.config.hashedLogin;
   }
 
+  /** The server begins, as opposed to a hub that a reload adds. */
+  serverBegan(): void {
+    this.#outside.serverBegan();
+  }
+
   authority(kind: "radius" | "nt"): Authority | undefined {
     return this.#outside.authority(kind);
   }
@@ -182,14 +187,14 @@ export class HubHost implements Directory {
   }
 
   /** Resolves when those outside have heard of it, or have had the time to. */
-  async close(): Promise<void> {
+  async close(reason: "hub_removed" | "server_stopping" = "hub_removed"): Promise<void> {
     this.#revocationFiles.close();
-    this.closeSessions({ code: "hub_removed" });
+    this.closeSessions({ code: reason });
     this.hub.close();
     this.#deps.log.info("hub_closed", `Hub ${this.config.name} is gone`, {
       hub: this.config.name,
     });
-    await this.#outside.close();
+    await this.#outside.close(reason);
   }
 
   /** The account that a login was admitted by, as it is by now; undefined where the same proof would not do any more. */

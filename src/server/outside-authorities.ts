@@ -44,7 +44,11 @@ export class OutsideAuthorities {
     this.#hub = hub;
     this.#deps = deps;
     this.reconfigure(config);
-    this.#accounting?.on(hub);
+  }
+
+  /** The server begins: what its last life left open has ended. */
+  serverBegan(): void {
+    this.#accounting?.on(this.#hub);
   }
 
   /** Who is asked stays the same where the settings do; logins that wait for another one are told that nobody answers. */
@@ -75,10 +79,10 @@ export class OutsideAuthorities {
   }
 
   /** Ends what is asked and tells that no session is left; waits a little for that to be heard. */
-  async close(): Promise<void> {
+  async close(reason: "hub_removed" | "server_stopping"): Promise<void> {
     this.#radius?.close();
     this.#nt?.close();
-    await this.#accounting?.close(this.#hub);
+    await this.#accounting?.close(this.#hub, reason);
   }
 
   #exchangeRadius(before: RadiusSettings | undefined, next: RadiusSettings | undefined): void {

@@ -92,6 +92,7 @@ export class Server implements Reception, LinkOpening {
   async start(): Promise<void> {
     const { clock, log } = this.#options;
     for (const hub of this.#config.hubs) this.#openHub(hub);
+    for (const host of this.hubs.values()) host.serverBegan();
     this.#authenticator.prepareFor(this.hubs.values());
     const tls = await this.#loadCertificate(this.#config);
     this.#listeners = new Listeners(tls, { clock, log, opening: this });
@@ -191,8 +192,7 @@ export class Server implements Reception, LinkOpening {
     this.#expiry?.cancel();
     this.#listeners?.close();
     for (const conversation of this.#conversations.values()) conversation.end();
-    for (const host of this.hubs.values()) host.closeSessions({ code: "server_stopping" });
-    const closing = [...this.hubs.values()].map((host) => host.close());
+    const closing = [...this.hubs.values()].map((host) => host.close("server_stopping"));
     this.hubs.clear();
     await Promise.all([this.#lastLink(), ...closing]);
   }

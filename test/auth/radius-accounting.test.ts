@@ -82,7 +82,7 @@ class AccountingWorld extends RadiusWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closing = this.accounting.close("office");
+    const closing = this.accounting.close("office", "server_stopping");
     await this.pass(2000);
     await closing;
     await settle();
@@ -266,11 +266,22 @@ describe("RadiusAccounting.close()", () => {
     world.accounting.on("office");
     world.start();
     await world.serve();
-    const closing = world.accounting.close("office");
+    const closing = world.accounting.close("office", "server_stopping");
     await world.serve();
     await closing;
     expect(world.kinds.toSorted()).toEqual([START, STOP, 7, 8]);
     expect(world.accounting.stats).toMatchObject({ delivered: 4, lost: 0 });
+  });
+
+  test("says nothing of the other hubs where only this one goes", async () => {
+    await using world = new AccountingWorld();
+    world.start();
+    await world.serve();
+    const closing = world.accounting.close("office", "hub_removed");
+    await world.serve();
+    await closing;
+    expect(world.kinds).toEqual([START, STOP]);
+    expect(numberOf(world.last, 49)).toBe(6);
   });
 
   test("waits no longer than 2 s for servers that are silent", async () => {
@@ -278,7 +289,7 @@ describe("RadiusAccounting.close()", () => {
     world.isServing = false;
     world.start();
     let isClosed = false;
-    void world.accounting.close("office").then(() => (isClosed = true));
+    void world.accounting.close("office", "server_stopping").then(() => (isClosed = true));
     await world.pass(1999);
     expect(isClosed).toBe(false);
     await world.pass(1);
