@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { VpnError } from "../base/errors.ts";
 import { PACKET_BYTES, PACKET_MEMORY, reserve } from "../platform/packet-memory.ts";
+import { tryNativeDatagrams } from "./native-datagrams.ts";
 import scalarPath from "../wasm/generated/datagram-scalar.wasm" with { type: "file" };
 import vectorPath from "../wasm/generated/datagram.wasm" with { type: "file" };
 
@@ -10,6 +11,7 @@ export const KEY_BYTES = 32;
 export const NONCE_BYTES = 12;
 const ENVELOPE_BYTES = 48;
 const OPENED_BYTES = 32;
+const AREA_BYTES = 512;
 /** Bytes behind a sealed datagram or an opened payload that may be changed. */
 export const SLACK_BYTES = 256;
 
@@ -24,7 +26,6 @@ export const NOT_OPENED = {
 
 export interface DatagramModule {
   init(at: number, envelopeAt: number, openedAt: number): void;
-  areaBytes(): number;
   setKey(at: number): void;
   seal(
     at: number,
@@ -56,20 +57,35 @@ export interface DatagramCipher {
   useKey(key: Uint8Array): void;
 }
 
+/**
+ * Whose arithmetic it is: OpenSSL's where the system has it, else our own, with vector instructions where the runtime
+ * has them.
+ */
+export const CIPHER_KINDS = ["native", "vector", "scalar"] as const;
+export type CipherKind = (typeof CIPHER_KINDS)[number];
+
+const areaAt = reserve(AREA_BYTES);
+const envelopeAt = reserve(ENVELOPE_BYTES);
+const openedAt = reserve(OPENED_BYTES);
+const keyAt = reserve(KEY_BYTES);
+
 let instance: DatagramCipher | undefined;
 
-/** The cipher, compiled when the first session wants it. */
+/** The best cipher that there is here, made when the first session wants it. */
 export function datagramCipher(): DatagramCipher {
-  instance ??= prepare();
-  return instance;
+  if (instance !== undefined) return instance;
+  for (const kind of CIPHER_KINDS) {
+    instance = tryMakeCipher(kind);
+    if (instance !== undefined) return instance;
+  }
+  throw new VpnError("datagram", "Cannot use datagram-scalar.wasm: not the module");
 }
 
-function prepare(): DatagramCipher {
-  const module = instantiate();
-  const envelopeAt = reserve(ENVELOPE_BYTES);
-  const openedAt = reserve(OPENED_BYTES);
-  const keyAt = reserve(KEY_BYTES);
-  module.init(reserve(module.areaBytes()), envelopeAt, openedAt);
+/** A cipher of one kind; undefined where there is none. All work in the same memory: use one after the other. */
+export function tryMakeCipher(kind: CipherKind): DatagramCipher | undefined {
+  const module = kind === "native" ? tryNativeDatagrams() : tryInstantiate(kind);
+  if (module === undefined) return undefined;
+  module.init(areaAt, envelopeAt, openedAt);
   let used: Uint8Array | undefined;
   return {
     module,
@@ -84,26 +100,22 @@ function prepare(): DatagramCipher {
   };
 }
 
-function instantiate(): DatagramModule {
-  let module: WebAssembly.Module;
+function tryInstantiate(kind: "vector" | "scalar"): DatagramModule | undefined {
   try {
-    module = new WebAssembly.Module(readFileSync(vectorPath));
+    const bytes = readFileSync(kind === "vector" ? vectorPath : scalarPath);
+    const env = { memory: PACKET_MEMORY };
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
+    const exported: unknown = exports;
+    return isDatagramModule(exported) ? exported : undefined;
   } catch (thrown) {
     // The runtime compiles vector instructions for processors with AVX or NEON only.
-    if (!(thrown instanceof WebAssembly.CompileError)) throw thrown;
-    module = new WebAssembly.Module(readFileSync(scalarPath));
+    if (thrown instanceof WebAssembly.CompileError) return undefined;
+    throw thrown;
   }
-  const { exports } = new WebAssembly.Instance(module, { env: { memory: PACKET_MEMORY } });
-  const exported: unknown = exports;
-  if (!isDatagramModule(exported)) {
-    throw new VpnError("datagram", "Cannot use datagram.wasm: not the module");
-  }
-  return exported;
 }
 
 const FUNCTIONS = [
   "init",
-  "areaBytes",
   "setKey",
   "seal",
   "sealKeepalive",

@@ -4,15 +4,7 @@
 //   nonce[12]  sealed: cookie u32, sender's tick u64, echoed tick u64, size u16, flag u8, frame, zeros  tag[16]
 //
 // Compiled by compile.ts; `crypto/chacha20poly1305.ts` gives it a face in TypeScript.
-import {
-  AEAD_BYTES,
-  decrypt,
-  encrypt,
-  NONCE_BYTES,
-  setScratch,
-  TAG_BYTES,
-  verify,
-} from "./aead.as";
+import { decrypt, encrypt, NONCE_BYTES, setScratch, TAG_BYTES } from "./aead.as";
 export { setKey } from "./chacha20.as";
 
 /* Specification constants. */
@@ -46,7 +38,7 @@ let sealedTo: usize = 0;
 let segmentBytes: i32 = 0;
 
 /**
- * @param at of memory for the state, `areaBytes` long
+ * @param at of memory for the state, at least AEAD_BYTES
  * @param envelopeAt of the next nonce and the header of what is sent: 35 bytes
  * @param openedAt of the header of what was opened last: 32 bytes
  */
@@ -54,10 +46,6 @@ export function init(at: usize, envelopeAt: usize, openedAt: usize): void {
   setScratch(at);
   envelope = envelopeAt;
   opened = openedAt;
-}
-
-export function areaBytes(): usize {
-  return AEAD_BYTES;
 }
 
 export function frames(): i32 {
@@ -133,7 +121,7 @@ export function sealKeepalive(out: usize, bytes: i32): void {
 }
 
 function sealOne(out: usize, payload: usize, size: i32, bytes: i32, flag: u32): void {
-  copy(out, envelope, NONCE_BYTES + HEADER_BYTES);
+  copy(out, envelope, <i32>(NONCE_BYTES + HEADER_BYTES));
   const text = out + NONCE_BYTES;
   store<u16>(text + HEADER_SIZE, bswap<u16>(<u16>size));
   store<u8>(text + HEADER_FLAG, <u8>flag);
@@ -157,17 +145,17 @@ export function open(at: usize, bytes: i32, out: usize, cookie: u32): i32 {
   if (textBytes < <i32>HEADER_BYTES) return TOO_SHORT;
   if (bytes > MAX_DATAGRAM) return TOO_LONG;
   const from = at + NONCE_BYTES;
-  if (!verify(at, from, textBytes)) return WRONG_TAG;
   // The payload shall end up behind its size, so the header goes over the end of the frame before, for a moment.
   const to = out + SIZE_BYTES - HEADER_BYTES;
   const before = load<u64>(to);
   const before2 = load<u64>(to, 8);
   const before3 = load<u32>(to, 16);
-  decrypt(to, from, textBytes);
-  copy(opened, to, 32);
+  const isGenuine = decrypt(at, to, from, textBytes);
+  if (isGenuine) copy(opened, to, 32);
   store<u64>(to, before);
   store<u64>(to, before2, 8);
   store<u32>(to, before3, 16);
+  if (!isGenuine) return WRONG_TAG;
   if (bswap<u32>(load<u32>(opened + HEADER_COOKIE)) != cookie) return WRONG_COOKIE;
   const size = <i32>bswap<u16>(load<u16>(opened + HEADER_SIZE));
   if (<i32>HEADER_BYTES + size > textBytes || size > MAX_PAYLOAD) return WRONG_SIZE;

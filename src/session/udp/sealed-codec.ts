@@ -1,4 +1,9 @@
-import { datagramCipher, KEY_BYTES, NONCE_BYTES } from "../../crypto/chacha20poly1305.ts";
+import {
+  type DatagramCipher,
+  datagramCipher,
+  KEY_BYTES,
+  NONCE_BYTES,
+} from "../../crypto/chacha20poly1305.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../../platform/packet-memory.ts";
 import {
   type DatagramCodec,
@@ -20,7 +25,7 @@ export class SealedCodec implements DatagramCodec {
   readonly isEncrypted = true;
   readonly emptyBytes = NONCE_BYTES + HEADER_BYTES + TAG_BYTES;
   readonly opened: Opened = { tick: 0, echo: 0, flag: 0, ivHigh: 0, ivLow: 0 };
-  readonly #cipher = datagramCipher();
+  readonly #cipher: DatagramCipher;
   readonly #sendKey: Uint8Array;
   readonly #receiveKey: Uint8Array;
   readonly #nonce: Uint8Array;
@@ -30,7 +35,13 @@ export class SealedCodec implements DatagramCodec {
    * @param sendKey of 128 bytes, of which 32 count; so `receiveKey`
    * @param nonce the first one, random
    */
-  constructor(sendKey: Uint8Array, receiveKey: Uint8Array, nonce: Uint8Array) {
+  constructor(
+    sendKey: Uint8Array,
+    receiveKey: Uint8Array,
+    nonce: Uint8Array,
+    cipher: DatagramCipher = datagramCipher(),
+  ) {
+    this.#cipher = cipher;
     this.#sendKey = sendKey.slice(0, KEY_BYTES);
     this.#receiveKey = receiveKey.slice(0, KEY_BYTES);
     this.#nonce = nonce.slice(0, NONCE_BYTES);

@@ -1,4 +1,9 @@
 import { describe, expect, test } from "bun:test";
+import {
+  CIPHER_KINDS,
+  type DatagramCipher,
+  tryMakeCipher,
+} from "../../../src/crypto/chacha20poly1305.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../../../src/platform/packet-memory.ts";
 import type { DatagramCodec } from "../../../src/session/udp/datagram.ts";
 import { LegacyCodec } from "../../../src/session/udp/legacy-codec.ts";
@@ -23,7 +28,11 @@ interface Recorded {
 }
 
 /** The codec of whoever sent the recorded datagram, which opens its own as the other end would. */
-function codecOf(vector: (typeof vectors)[number], packet: Recorded): DatagramCodec {
+function codecOf(
+  vector: (typeof vectors)[number],
+  packet: Recorded,
+  cipher: DatagramCipher,
+): DatagramCodec {
   const { welcome_fields: fields, version } = vector;
   if (vector.plaintext) return new LegacyCodec(version === 1 ? 1 : 2, undefined);
   const isOurs = packet.direction === "c2s";
@@ -33,16 +42,17 @@ function codecOf(vector: (typeof vectors)[number], packet: Recorded): DatagramCo
     return new LegacyCodec(1, { send: key, receive: key, iv: iv.slice(0, 20) });
   }
   const key = fromHex(isOurs ? vector.client_key_v2 : fields.udp_acceleration_server_key_v2);
-  return new SealedCodec(key, key, iv);
+  return new SealedCodec(key, key, iv, cipher);
 }
 
-describe("datagrams of the reference", () => {
+describe.each(CIPHER_KINDS)("datagrams of the reference, %s cipher", (kind) => {
+  const cipher = tryMakeCipher(kind)!;
   const cases = vectors.flatMap((vector, n) =>
     vector.packets.map((packet, at) => [`${n}.${at} ${packet.what}`, vector, packet] as const),
   );
 
   test.each(cases)("%s is opened, and sealed again to the same bytes", (_, vector, packet) => {
-    const codec = codecOf(vector, packet);
+    const codec = codecOf(vector, packet, cipher);
     const bytes = fromHex(packet.packet_hex);
     const payload = fromHex(packet.payload_hex);
     PACKET_BYTES.set(bytes, inAt);
@@ -88,7 +98,7 @@ describe("datagrams of the reference", () => {
     const { elements } = ipv6.welcome;
     const value = (name: string) => elements.find((element) => element.name === name)?.values[0];
     const key = fromHex(String(value("udp_acceleration_server_key_v2")));
-    const codec = new SealedCodec(key, key, key);
+    const codec = new SealedCodec(key, key, key, cipher);
     const bytes = fromHex(hex);
     PACKET_BYTES.set(bytes, inAt);
     const cookie = Number(value("udp_acceleration_client_cookie"));
