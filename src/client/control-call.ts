@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { messageOf, VpnError } from "../base/errors.ts";
+import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import { findSocket } from "../platform/socket-path.ts";
 import type { ClientStatus } from "./status.ts";
 
@@ -103,8 +103,7 @@ export async function callSocket(
   const path = findSocket(wanted);
   if (path === undefined) return undefined;
   const ended = Promise.withResolvers<unknown>();
-  const fail = (why: string) =>
-    ended.reject(new VpnError("control_failed", `Cannot ask the client at ${path}: ${why}`));
+  const fail = (why: string, code = "") => ended.reject(failureOf(path, why, code));
   const decoder = new TextDecoder();
   let text = "";
   let result: { readonly value: unknown } | undefined;
@@ -141,18 +140,26 @@ export async function callSocket(
   }
 }
 
+/** What the other side refused in its own words is told in them, with its exit code where it has one. */
+function failureOf(path: string, why: string, code: string): VpnError {
+  const exitCode = Object.values(EXIT).find((known) => code === `exit_${known}`);
+  if (exitCode !== undefined) return new ExitError(exitCode, why);
+  if (code !== "") return new VpnError(code, why);
+  return new VpnError("control_failed", `Cannot ask the client at ${path}: ${why}`);
+}
+
 function tryParseAnswer(
   line: string,
-  fail: (why: string) => void,
+  fail: (why: string, code?: string) => void,
 ): { readonly value: unknown } | undefined {
   try {
     const parsed = JSON.parse(line) as {
       ok?: unknown;
       result?: unknown;
-      error?: { message?: unknown };
+      error?: { message?: unknown; code?: unknown };
     };
     if (parsed.ok === true) return { value: parsed.result };
-    fail(String(parsed.error?.message ?? "it refused"));
+    fail(String(parsed.error?.message ?? "it refused"), String(parsed.error?.code ?? ""));
   } catch (error) {
     fail(messageOf(error));
   }

@@ -11,14 +11,28 @@ const stateDir = value("DIR", "state directory", parseText);
 const logFormat = choice("form of log lines", "text", "json");
 const logLevel = choice("least level of log lines", ...LOG_LEVELS);
 
-export const SERVER_FLAGS = { config, stateDir, logFormat, logLevel, json };
+export const SERVER_FLAGS = {
+  config,
+  stateDir,
+  logFormat,
+  logLevel,
+  unit: toggle("print the unit for systemd, and run nothing"),
+  json,
+};
 
 /** For commands that ask the running server. */
 export const ASK_FLAGS = { config, stateDir, json };
 
 export const CHECK_FLAGS = { json };
 
+export const TOTP_FLAGS = { config, json };
+
 export const PASSWD_FLAGS = {
+  hash: choice(
+    "for stock clients, or slower to guess and for plain logins only",
+    "sha0",
+    "argon2id",
+  ),
   passwordFile: value("FILE", 'file with the password, "-" for standard input', parseText),
   json,
 };
@@ -29,6 +43,7 @@ export const COMMANDS: CommandTable = {
     examples: [
       "vpn server --config config.toml",
       "vpn server --state-dir /srv/vpn --log-format json",
+      "vpn server --unit > /etc/systemd/system/vpn-server.service",
     ],
     load: async () => (await import("./server.ts")).runServer,
   }),
@@ -67,12 +82,30 @@ export const COMMANDS: CommandTable = {
       load: async () => (await import("./config.ts")).check,
     }),
   }),
+  user: group("Users of hubs", {
+    totp: command("Print the secret of a user's one-time codes, with a picture for the telephone", {
+      flags: TOTP_FLAGS,
+      args: [
+        { placeholder: "HUB", brief: "virtual hub", isOptional: false },
+        { placeholder: "USER", brief: "user name", isOptional: false },
+      ],
+      examples: [
+        "vpn user totp home alice",
+        "vpn user totp home alice --config config.toml --json",
+      ],
+      load: async () => (await import("./user-totp.ts")).userTotp,
+    }),
+  }),
   passwd: command("Print the hash of a user's password for config.toml", {
     flags: PASSWD_FLAGS,
     args: [
       { placeholder: "USER", brief: "user name, which is part of the hash", isOptional: false },
     ],
-    examples: ["vpn passwd alice", "vpn passwd alice --password-file - < secret.txt"],
+    examples: [
+      "vpn passwd alice",
+      "vpn passwd alice --hash argon2id",
+      "vpn passwd alice --password-file - < secret.txt",
+    ],
     load: async () => (await import("./passwd.ts")).passwd,
   }),
   help: command("Read a chapter of the documentation", {

@@ -1,3 +1,4 @@
+import serverUnit from "../asset/systemd/vpn-server.service" with { type: "text" };
 import { EXIT, messageOf, type ExitCode } from "../base/errors.ts";
 import { generatedVerifier, type MadePassword } from "../config/generated-password.ts";
 import { loadServerConfig } from "../config/load.ts";
@@ -7,6 +8,7 @@ import type { ServerConfig } from "../config/server-config.ts";
 import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
 import { createLog, type Log, type LogFormat } from "../observe/log.ts";
+import { openServiceNotifier, type ServiceNotifier } from "../platform/sd-notify.ts";
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
@@ -26,6 +28,10 @@ export async function runServer(
   environment: CommandEnvironment,
   flags: ServerFlags,
 ): Promise<ExitCode> {
+  if (flags.unit) {
+    environment.stdout(serverUnit);
+    return EXIT.ok;
+  }
   const { clock } = environment;
   const startedAt = clock.now();
   const warnings: ConfigProblem[] = [];
@@ -48,8 +54,12 @@ export async function runServer(
     raisePriority();
     raiseOpenFilesLimit();
     denyDumps();
+    const { variables, processId } = environment;
+    const notifier = openServiceNotifier(variables, processId, clock);
+    closers.push(() => notifier.close());
     const ended = untilEnded(environment, log, closers);
-    const { server, stateDir } = await openServer(environment, flags, loaded, log, closers);
+    const opening = { loaded, log, notifier };
+    const { server, stateDir } = await openServer(environment, flags, opening, closers);
     const { hubs, listeners } = server.snapshot();
     const ports = listeners.filter(({ status }) => status === "listening").map(({ port }) => port);
     log.info("ready", `Ready on port ${ports.join(", ")}`, {
@@ -59,7 +69,10 @@ export async function runServer(
       stateDir,
       tookMs: Math.round(clock.now() - startedAt),
     });
-    return await ended;
+    notifier.ready(`Ready on port ${ports.join(", ")}`);
+    const code = await ended;
+    notifier.stopping();
+    return code;
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -68,11 +81,12 @@ export async function runServer(
 async function openServer(
   environment: CommandEnvironment,
   flags: ServerFlags,
-  { config, files }: Loaded<ServerConfig>,
-  log: ServerLog,
+  opening: { loaded: Loaded<ServerConfig>; log: ServerLog; notifier: ServiceNotifier },
   closers: (() => void | Promise<void>)[],
 ): Promise<{ server: Server; stateDir: string }> {
   const { clock, random } = environment;
+  const { log, notifier } = opening;
+  const { config, files } = opening.loaded;
   const stateDir = stateDirFor("server", environment, flags.stateDir, config.server.stateDir);
   createStateDir(stateDir);
   const lock = lockStateDir(stateDir, environment.processId);
@@ -93,7 +107,12 @@ async function openServer(
   const reloader = new Reloader(environment, flags, server, log);
   reloader.watch(files, config);
   closers.push(() => reloader.close());
-  closers.push(environment.onSignal("SIGHUP", () => void reloader.tryReload()));
+  const reloadNow = async () => {
+    notifier.reloading();
+    await reloader.tryReload();
+    notifier.ready("Reloaded");
+  };
+  closers.push(environment.onSignal("SIGHUP", () => void reloadNow()));
   const requests = { snapshot: () => server.snapshot(), reload: () => reloader.reload() };
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };
