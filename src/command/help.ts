@@ -1,3 +1,4 @@
+import fail2banFilter from "../asset/fail2ban/patchbay.conf" with { type: "text" };
 import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { nearestName } from "../config/nearest-name.ts";
 import clientChapter from "../doc/client.md" with { type: "text" };
@@ -12,6 +13,7 @@ const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text:
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
+  fail2ban: { brief: "a filter for fail2ban, and how to install it", text: fail2banFilter },
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
   security: { brief: "passwords, certificates, limits, rights", text: securityChapter },
 };

@@ -17,7 +17,7 @@ export interface LoginFailure {
 
 /**
  * Tells of refused logins. The text and what follows it up to the reason are ours alone, so that no name that somebody made up
- * can look like another line to those who read it by rules (src/asset/fail2ban.conf). Many sources together get so
+ * can look like another line to those who read it by rules (src/asset/fail2ban/patchbay.conf). Many sources together get so
  * many lines a minute; each of them is stopped by the lock-out long before.
  */
 export class LoginFailures {

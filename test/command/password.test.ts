@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { ExitError } from "../../src/base/errors.ts";
 import { runApplication } from "../../src/command/application.ts";
 import { readPassword } from "../../src/command/password.ts";
+import { isArgon2Text, verifyArgon2 } from "../../src/crypto/argon2.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 
@@ -84,6 +85,16 @@ describe("vpn passwd", () => {
     environment.input = bytes("geheim\n");
     expect(await runApplication(["passwd", "Alice", "--password-file", "-"], environment)).toBe(0);
     expect(environment.out).toBe(`${expected}\n`);
+  });
+
+  test("--hash argon2id prints one that is slower to guess", async () => {
+    const environment = new FakeEnvironment();
+    environment.input = bytes("geheim\n");
+    const args = ["passwd", "Alice", "--hash", "argon2id", "--password-file", "-"];
+    expect(await runApplication(args, environment)).toBe(0);
+    const [, encoded] = /^hash:argon2id:(.+)\n$/.exec(environment.out)!;
+    expect(isArgon2Text(encoded!)).toBe(true);
+    expect(await verifyArgon2(bytes("geheim"), encoded!)).toBe(true);
   });
 
   test("asks twice at a terminal", async () => {
