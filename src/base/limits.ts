@@ -154,3 +154,5 @@ export const MAX_DECLARED_DEPTH = 16;
 export const MAX_DECLARED_ITEMS = 1 << 20;
 /** IPv6 routers of one link that are remembered (RFC 4861 6.3.4 asks for two at least). */
 export const MAX_ROUTERS = 16;
+/** Times that an account puts its name servers back into a resolv.conf that others write: a day of short leases. */
+export const MAX_DNS_CONTESTS = 100;

@@ -117,8 +117,6 @@ class LinuxHostSettings implements HostSettings {
   /** Rules and filter agree with `#peers`. */
   #isReady = false;
   #isClosed = false;
-  /** Orders to other programs, one after the other. */
-  #orders: Promise<void> = Promise.resolve();
 
   constructor(
     options: HostSettingsOptions,
@@ -142,7 +140,7 @@ class LinuxHostSettings implements HostSettings {
   }
 
   open(): void {
-    const { name, account, nic, searchPath } = this.#options;
+    const { name, account, nic, searchPath, clock } = this.#options;
     const { onWarning } = this.#deps;
     const undo = this.#undo;
     const { device } = nic;
@@ -161,6 +159,7 @@ class LinuxHostSettings implements HostSettings {
         device,
         account: name,
         searchPath,
+        clock,
         undo,
         onWarning,
       });
@@ -192,7 +191,7 @@ class LinuxHostSettings implements HostSettings {
     this.#network = network;
     this.#route();
     const servers = (network.dns ?? []).map(formatIpv4);
-    this.#enqueue(() => this.#dns?.set({ servers, domain: network.domain }));
+    void this.#dns?.set({ servers, domain: network.domain });
   }
 
   async close(): Promise<void> {
@@ -202,7 +201,6 @@ class LinuxHostSettings implements HostSettings {
     this.#listener?.close();
     this.#routers?.close();
     this.#poller?.close();
-    await this.#orders;
     await this.#dns?.close();
     this.#routes?.close();
     const step = this.#switch;
@@ -260,15 +258,5 @@ class LinuxHostSettings implements HostSettings {
     const isUp = tryGetLink(this.#options.nic.device)?.isUp === true;
     if (isUp && !this.#wasUp) this.#routes?.apply(true);
     this.#wasUp = isUp;
-  }
-
-  #enqueue(order: () => Promise<void> | undefined): Promise<void> {
-    const done = this.#orders.then(order);
-    // Who gave the order learns of its failure; the next one is carried out all the same.
-    this.#orders = done.then(
-      () => undefined,
-      () => undefined,
-    );
-    return done;
   }
 }

@@ -11,9 +11,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "../../src/base/clock.ts";
 import { DnsKeeper } from "../../src/client/dns-keeper.ts";
 import { chooseDnsMethod } from "../../src/client/dns-method.ts";
 import { tryReadLeftover, UndoFile, undoPath } from "../../src/client/undo-file.ts";
+import { until } from "../support/process.ts";
 
 // Programs of the same names that write down how they were called.
 
@@ -48,6 +50,7 @@ function keeper(): DnsKeeper {
     device: "lo",
     account: "hq",
     searchPath: folder,
+    clock: systemClock,
     undo,
     onWarning: (code) => void warnings.push(code),
   });
@@ -134,6 +137,23 @@ describe("DnsKeeper", () => {
     await dns.close();
     expect(existsSync(path)).toBe(false);
     expect([calls(), warnings]).toEqual([[], []]);
+  });
+
+  test("puts its servers back where somebody wrote others, and gives those back in the end", async () => {
+    writeFileSync(path, "nameserver 10.0.0.1\n");
+    const dns = keeper();
+    await dns.set(SETTINGS);
+    for (const how of ["write", "replace"]) {
+      const theirs = `nameserver 10.0.0.2 # ${how}\n`;
+      if (how === "replace") rmSync(path);
+      writeFileSync(path, theirs);
+      await until("our servers", () => readFileSync(path, "utf8").includes("192.0.2.1"));
+      const [step] = tryReadLeftover(undoPath(folder, "hq"))!.steps;
+      expect(step).toMatchObject({ before: { kind: "file", text: theirs } });
+    }
+    await dns.close();
+    expect(readFileSync(path, "utf8")).toBe("nameserver 10.0.0.2 # replace\n");
+    expect([steps(), warnings]).toEqual([[], []]);
   });
 
   test("leaves the file of another account alone, and says so", async () => {

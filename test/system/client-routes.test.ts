@@ -283,13 +283,14 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdum
     await expectUntouched();
   });
 
-  test("a resolv.conf that somebody else wrote meanwhile stays", async () => {
+  test("a resolv.conf that somebody else writes is put aside until the end", async () => {
     await connected(["--dns"]);
-    await until("our file", () => readFileSync(resolvConf, "utf8").includes(GATEWAY));
+    const isOurs = () => readFileSync(resolvConf, "utf8").includes(GATEWAY);
+    await until("our file", isOurs);
     writeFileSync(resolvConf, "nameserver 192.0.2.53\n");
+    await until("our file again", isOurs);
     await client.stop();
     expect(readFileSync(resolvConf, "utf8")).toBe("nameserver 192.0.2.53\n");
-    expect(client.output()).toContain("dns_changed");
   });
 
   test("split tunnel: option 121 is followed, and no default route without being asked", async () => {
