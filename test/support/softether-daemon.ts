@@ -3,6 +3,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -84,6 +85,14 @@ export class SoftEtherDaemon {
     process.kill(this.#process.pid, "SIGKILL");
     for (const pid of children) process.kill(pid, "SIGKILL");
     await this.#process.ended();
+  }
+
+  /** Forgets its settings; it does not run then. */
+  forget(): void {
+    const settings = join(this.folder, "lib");
+    for (const name of readdirSync(settings)) {
+      rmSync(join(settings, name), { recursive: true, force: true });
+    }
   }
 
   async #children(): Promise<number[]> {

@@ -1,7 +1,7 @@
 import type { Namespace } from "./namespace.ts";
 import { until } from "./process.ts";
 import { accountCommands, type SessionOptions } from "./session-options.ts";
-import { SoftEtherDaemon, vpncmd, vpncmdTable } from "./softether-daemon.ts";
+import { SoftEtherDaemon, vpncmd, VpncmdError, vpncmdTable } from "./softether-daemon.ts";
 
 // Server, bridge and client of the reference, told what to do by its vpncmd.
 
@@ -9,6 +9,8 @@ export { SOFTETHER_PROGRAMS } from "./softether-daemon.ts";
 
 const ADMIN_PORT = 5555;
 const CLIENT_PORT = 9931;
+/** What vpncmd says where the program that it talks to is gone. */
+const CONNECTION_LOST = 3;
 
 /** vpnserver or vpnbridge: both are administered in the same way, a bridge has one hub named BRIDGE. */
 export class SoftEtherServer {
@@ -139,10 +141,14 @@ export class SoftEtherClient {
 
   static async start(at: Namespace, nic = "test"): Promise<SoftEtherClient> {
     const client = new SoftEtherClient(at, nic);
-    await client.#daemon.start(CLIENT_PORT);
-    await client.command(`NicCreate ${nic}`);
-    await at.waitDevice(client.device);
+    await client.#begin();
     return client;
+  }
+
+  async #begin(): Promise<void> {
+    await this.#daemon.start(CLIENT_PORT);
+    await this.command(`NicCreate ${this.#nic}`);
+    await this.at.waitDevice(this.device);
   }
 
   command(...commands: string[]): Promise<string> {
@@ -169,7 +175,15 @@ export class SoftEtherClient {
 
   /** Disconnects the account and deletes it, so that `connect` can make another. */
   async disconnect(name = "a"): Promise<void> {
-    await this.command(`AccountDisconnect ${name}`, `AccountDelete ${name}`);
+    try {
+      await this.command(`AccountDisconnect ${name}`, `AccountDelete ${name}`);
+    } catch (thrown) {
+      if (!(thrown instanceof VpncmdError) || thrown.errorCode !== CONNECTION_LOST) throw thrown;
+      // vpnclient 5.01 crashes about once in 500 times when it ends a session.
+      await this.#daemon.kill();
+      this.#daemon.forget();
+      await this.#begin();
+    }
   }
 
   /** Ends the program, starts it again and connects the account. */
