@@ -8,7 +8,7 @@ export interface OutsideRequest {
   readonly password: Uint8Array;
   /** Where the peer connects from, as text. */
   readonly address: string;
-  /** Names the connection in the outside log. */
+  /** Layer and protocol by which the peer comes, for rules of those outside: `L2:SEVPN`. */
   readonly sessionInfo: string;
   /** The hub group that the user's entry names: an NT domain must have the user in its group of that name. */
   readonly group?: string;

@@ -20,7 +20,7 @@ import {
 import type { Log } from "../observe/log.ts";
 import type { Random } from "../base/random.ts";
 import { encodeText } from "../wire/text.ts";
-import type { Authority, OutsideRequest, OutsideVerdict } from "./authority.ts";
+import type { Authority, OutsideGrants, OutsideRequest, OutsideVerdict } from "./authority.ts";
 import { RadiusClient, type RadiusDeps, type RadiusStats } from "./radius-client.ts";
 import {
   hidePassword,
@@ -171,10 +171,11 @@ function findUnfit(userName: string, password: Uint8Array): string | undefined {
   return password.includes(0) ? "the password has a NUL in it" : undefined;
 }
 
-type Grants = Omit<Extract<OutsideVerdict, { kind: "accepted" }>, "kind">;
-
 /** What an Access-Accept says about the session; what is out of range or malformed is as if it were not there. */
-export function readGrants(answer: RadiusPacket, groupFrom: RadiusSettings["groupFrom"]): Grants {
+export function readGrants(
+  answer: RadiusPacket,
+  groupFrom: RadiusSettings["groupFrom"],
+): OutsideGrants {
   const A = RADIUS_ATTRIBUTE;
   const framed = readIpv4Attribute(answer, A.FRAMED_IP_ADDRESS);
   const hasAddress = framed !== undefined && framed !== 0 && !NO_ADDRESS.includes(framed);

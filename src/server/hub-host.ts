@@ -13,7 +13,12 @@ import type { CloseReason } from "../hub/port.ts";
 import type { LoginRequest } from "../session/login.ts";
 import type { Session } from "../session/session.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
-import { OutsideAuthorities, outsideOf, type OutsideDeps } from "./outside-authorities.ts";
+import {
+  OutsideAuthorities,
+  outsideOf,
+  type OutsideDeps,
+  type OutsideStats,
+} from "./outside-authorities.ts";
 import { RevocationFiles } from "./revocation-files.ts";
 import { Tenure } from "./tenure.ts";
 
@@ -76,6 +81,10 @@ export class HubHost implements Directory {
 
   get hashedLogin(): boolean {
     return this.config.hashedLogin;
+  }
+
+  get outsideStats(): OutsideStats {
+    return this.#outside.stats;
   }
 
   /** The server begins, as opposed to a hub that a reload adds. */

@@ -31,6 +31,11 @@ export function outsideOf(config: HubConfig, ntlmAuth: string): OutsideConfig {
   return { radius: config.radius, ntlmAuth: hasNt ? ntlmAuth : undefined };
 }
 
+export interface OutsideStats {
+  readonly radius: RadiusAuthority["stats"] | undefined;
+  readonly accounting: RadiusAccounting["stats"] | undefined;
+}
+
 /** Owns the sockets and helpers by which one hub asks somebody outside. */
 export class OutsideAuthorities {
   readonly #hub: string;
@@ -72,6 +77,11 @@ export class OutsideAuthorities {
   /** Told of a session from now on, if anybody wants to hear of them. */
   account(session: AccountedSession): AccountedHandle | undefined {
     return this.#accounting?.start(session);
+  }
+
+  /** Counters of what was asked and told so far; those of the questions begin anew with other settings. */
+  get stats(): OutsideStats {
+    return { radius: this.#radius?.stats, accounting: this.#accounting?.stats };
   }
 
   get realm(): string {

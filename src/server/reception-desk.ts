@@ -16,6 +16,9 @@ import { LoginFailures } from "./login-failures.ts";
 import { SessionOpener } from "./session-opener.ts";
 import { isSourceAllowed } from "./source-rules.ts";
 
+/** Of the sessions that are judged here, in the words of the reference (hub.md 9.3). */
+const LAYER_AND_PROTOCOL = "L2:SEVPN";
+
 export interface DeskDeps {
   readonly clock: Clock;
   readonly random: Random;
@@ -65,7 +68,7 @@ export class ReceptionDesk {
       user: request.user,
       presented: "der" in proof || "secure" in proof ? { ...proof, challenge } : proof,
       address: link.remoteAddress,
-      sessionInfo: `${request.clientProduct} ${request.clientVersion}.${request.clientBuild}`,
+      sessionInfo: LAYER_AND_PROTOCOL,
     };
     // A hub that is not open to this peer is as good as none: the same work, the same answer.
     const directory = isWelcome ? host : undefined;

@@ -5,6 +5,7 @@ import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { HubHost, OpenSession } from "./hub-host.ts";
 import type { ListenerState } from "./listeners.ts";
+import type { OutsideStats } from "./outside-authorities.ts";
 
 /** State of a server as plain JSON: what `vpn status --json` prints. Times are ISO 8601, ages seconds. */
 export interface ServerSnapshot {
@@ -35,6 +36,8 @@ export interface HubSnapshot {
   readonly sessions: readonly SessionSnapshot[];
   readonly macTable: readonly MacSnapshot[];
   readonly traffic: CounterRecord;
+  /** What RADIUS servers were asked and told, and what they answered; left out without them. */
+  readonly outside: OutsideStats;
 }
 
 export interface SessionSnapshot extends StreamStatus {
@@ -104,6 +107,7 @@ function hubSnapshot(host: HubHost, now: number): HubSnapshot {
       idleSeconds: Math.round((now - updated) / 1000),
     })),
     traffic: host.hub.totals(),
+    outside: host.outsideStats,
   };
 }
 

@@ -5,7 +5,7 @@ import { FreeRadius, RADIUS_SECRET, type FreeRadiusOptions } from "../support/fr
 import { describeSystem, World } from "../support/namespace.ts";
 import type { Namespace } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
-import { SOFTETHER_PROGRAMS, SoftEtherClient } from "../support/softether.ts";
+import { SOFTETHER_PROGRAMS, SoftEtherClient, SoftEtherServer } from "../support/softether.ts";
 import { secretFile, VpnClient, VpnServer, type ConnectOptions } from "../support/vpn.ts";
 
 // Users whom Debian's freeradius knows. The RADIUS server is a host of its own; the first server that the hub
@@ -195,6 +195,54 @@ describeSystem("RADIUS, vpnclient on our server", [...SOFTETHER_PROGRAMS, "freer
     },
   );
 });
+
+describeSystem(
+  "RADIUS, the reference's server and ours",
+  [...SOFTETHER_PROGRAMS, "freeradius"],
+  () => {
+    test.concurrent(
+      "ask the same of the same client; only ours is sealed and has its own name",
+      async () => {
+        await using site = await Site.open();
+        const radius = await site.freeRadius({ wantsSeal: false });
+        const client = await SoftEtherClient.start(site.client);
+        const login = async () => {
+          await client.connect({
+            server: `${SERVER}:5555`,
+            hub: HUB,
+            user: "alice",
+            password: "wonder-land",
+            plain: true,
+          });
+          await client.waitConnected();
+          await client.disconnect();
+        };
+        const reference = await SoftEtherServer.start(site.server);
+        await reference.createHub(HUB);
+        await reference.command(
+          `Hub ${HUB}`,
+          `RadiusServerSet ${RADIUS}:1812 /SECRET:"${RADIUS_SECRET}" /RETRY_INTERVAL:1000`,
+          "UserCreate alice /GROUP:none /REALNAME:none /NOTE:none",
+          "UserRadiusSet alice /ALIAS:none",
+        );
+        await login();
+        await reference.stop();
+        const server = await site.vpnServer("alice = { radius = true }", "", [RADIUS]);
+        await login();
+        const [theirs, ours] = radius.requests("Access-Request");
+        const withoutOwn = (request: string | undefined) =>
+          request!.split("\n").filter((line) => !/^(?:Message-Auth|NAS-Id)/.test(line));
+        expect(withoutOwn(ours)).toEqual(withoutOwn(theirs));
+        const hub = (await server.snapshot()).hubs.find(({ name }) => name === HUB);
+        expect(hub!.outside.radius).toMatchObject({
+          asked: 1,
+          answered: 1,
+          no_message_authenticator: 0,
+        });
+      },
+    );
+  },
+);
 
 describeSystem("RADIUS, our client on our server", ["freeradius"], () => {
   test.concurrent(
