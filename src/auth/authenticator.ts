@@ -78,6 +78,7 @@ export type Proven =
   | Refused;
 
 export const WRONG: Refused = { kind: "refused", reason: "credentials" };
+const HELD: Refused = { kind: "refused", reason: "held" };
 const PROVEN: Proven = { kind: "proven" };
 
 /** Stands in for users that do not exist, so that they take as long as those that do. */
@@ -122,14 +123,14 @@ export class Authenticator {
     wait: OutsideWait,
   ): Promise<Verdict> {
     const { hub, user, address } = attempt;
-    const verdict = this.#users.isHeld(hub, user, address)
-      ? ({ kind: "refused", reason: "held" } as const)
-      : await this.#judge(directory, attempt, wait);
+    const isExempt = this.#deps.lockout.isExempt(address);
+    const isHeld = !isExempt && this.#users.isHeld(hub, user, address);
+    const verdict = isHeld ? HELD : await this.#judge(directory, attempt, wait);
     if (verdict.kind === "admitted") {
       this.#users.succeeded(hub, user, address);
     } else if (verdict.reason === "credentials" || verdict.reason === "held") {
       this.#deps.lockout.fail(address);
-      if (verdict.reason === "credentials") this.#users.failed(hub, user, address);
+      if (!isExempt && !isHeld) this.#users.failed(hub, user, address);
     }
     return verdict;
   }

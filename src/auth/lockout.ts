@@ -40,7 +40,7 @@ export class Lockout {
   /** Counts a failed login from this address against its source (`sourceKey` of base/ip.ts). */
   fail(address: string): void {
     const { enable, penaltyMs, maxMs } = this.#config;
-    if (!enable || this.#isExempt(address)) return;
+    if (!enable || this.isExempt(address)) return;
     const source = sourceKey(address);
     const now = this.#clock.now();
     const from = Math.max(now, this.#clearAt.get(source) ?? now);
@@ -54,7 +54,7 @@ export class Lockout {
 
   /** True while the source of this address is turned away. */
   isLocked(address: string): boolean {
-    if (this.#clearAt.size === 0 || this.#isExempt(address)) return false;
+    if (this.#clearAt.size === 0 || this.isExempt(address)) return false;
     const source = sourceKey(address);
     const clearAt = this.#clearAt.get(source);
     if (clearAt === undefined) return false;
@@ -62,7 +62,8 @@ export class Lockout {
     if (left <= 0) this.#clearAt.delete(source);
     return left >= this.#config.enforceAtMs;
   }
-  #isExempt(address: string): boolean {
+
+  isExempt(address: string): boolean {
     const { exempt } = this.#config;
     if (exempt.length === 0) return false;
     const parsed = tryParseAddress(address.split("%", 1)[0]!);

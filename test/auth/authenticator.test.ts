@@ -10,6 +10,7 @@ import {
   type Verdict,
 } from "../../src/auth/authenticator.ts";
 import type { Authority, OutsideRequest, OutsideVerdict } from "../../src/auth/authority.ts";
+import { tryParseNet } from "../../src/base/ip.ts";
 import { Lockout } from "../../src/auth/lockout.ts";
 import { TrustStore } from "../../src/auth/trust.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
@@ -456,6 +457,21 @@ describe("Authenticator and the lock-out", () => {
     expect(await door.try("alice", good, { address: "203.0.113.1" })).toMatchObject({
       kind: "admitted",
     });
+  });
+
+  test("a source that is exempt neither counts against a user nor is held", async () => {
+    const door = new Door([password("alice", "wonderland")]);
+    door.judge.reconfigure({ ...LOCKOUT, exempt: [tryParseNet("192.0.2.0/24")!] });
+    for (let at = 0; at < 40; at++) await door.who("alice", plain("no"));
+    const good = plain("wonderland");
+    expect(await door.try("alice", good, { address: "203.0.113.1" })).toMatchObject({
+      kind: "admitted",
+    });
+    for (let at = 0; at < 20; at++) {
+      await door.try("alice", plain("no"), { address: `198.51.100.${at}` });
+    }
+    expect(await door.who("alice", good)).toBe("alice");
+    expect(door.lockout.isLocked("192.0.2.1")).toBe(false);
   });
 });
 
