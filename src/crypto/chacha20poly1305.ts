@@ -40,6 +40,8 @@ export interface DatagramModule {
   ): number;
   sealKeepalive(out: number, bytes: number): void;
   open(at: number, bytes: number, out: number, cookie: number): number;
+  /** Where the header of the datagram opened last is, until another is. */
+  openedAt(): number;
   frames(): number;
   refused(): number;
   stoppedAt(): number;
@@ -51,8 +53,6 @@ export interface DatagramCipher {
   readonly module: DatagramModule;
   /** The next nonce and behind it the header of what is sealed. */
   readonly envelopeAt: number;
-  /** The header of what was opened last. */
-  readonly openedAt: number;
   /** Works under this key from now on; naming the one before again costs nothing. */
   useKey(key: Uint8Array): void;
 }
@@ -90,7 +90,6 @@ export function tryMakeCipher(kind: CipherKind): DatagramCipher | undefined {
   return {
     module,
     envelopeAt,
-    openedAt,
     useKey(key) {
       if (used === key) return;
       used = key;
@@ -120,6 +119,7 @@ const FUNCTIONS = [
   "seal",
   "sealKeepalive",
   "open",
+  "openedAt",
   "frames",
   "refused",
   "stoppedAt",

@@ -60,14 +60,17 @@ class NativeDatagrams implements DatagramModule {
     this.#decrypt = decrypt;
   }
 
-  init(_at: number, envelopeAt: number, openedAt: number): void {
+  init(_at: number, envelopeAt: number): void {
     this.#envelope = envelopeAt;
-    this.#opened = openedAt;
   }
 
   setKey(at: number): void {
     PACKET_BYTES.copyWithin(keyAt, at, at + KEY_BYTES);
     this.#hasKey = { encrypt: false, decrypt: false };
+  }
+
+  openedAt(): number {
+    return this.#opened;
   }
 
   frames(): number {
@@ -136,7 +139,7 @@ class NativeDatagrams implements DatagramModule {
     const envelope = this.#envelope;
     const text = out + NONCE_BYTES;
     const tag = out + bytes - TAG_BYTES;
-    PACKET_BYTES.copyWithin(out, envelope, envelope + NONCE_BYTES + HEADER_BYTES);
+    for (let n = 0; n < NONCE_BYTES + HEADER_SIZE; n += 4) copyWord(out + n, envelope + n);
     PACKET_VIEW.setUint16(text + HEADER_SIZE, size);
     PACKET_BYTES[text + HEADER_FLAG] = flag;
     const body = text + HEADER_BYTES;
@@ -152,7 +155,7 @@ class NativeDatagrams implements DatagramModule {
     library.EVP_CipherUpdate(context, at, PACKET_BASE + lengthAt, at, tag - text);
     library.EVP_CipherFinal_ex(context, PACKET_BASE + tag, PACKET_BASE + lengthAt);
     library.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, PACKET_BASE + tag);
-    PACKET_BYTES.copyWithin(envelope, text, text + NONCE_BYTES);
+    for (let n = 0; n < NONCE_BYTES; n += 4) copyWord(envelope + n, text + n);
   }
 
   /** Unlike its twin it works in the memory of the datagram. */
@@ -163,7 +166,7 @@ class NativeDatagrams implements DatagramModule {
     const text = at + NONCE_BYTES;
     if (!this.#openText(at, text, textBytes)) return -2;
     const body = text + HEADER_BYTES;
-    PACKET_BYTES.copyWithin(this.#opened, text, body);
+    this.#opened = text;
     if (PACKET_VIEW.getUint32(text) !== cookie) return -3;
     const size = PACKET_VIEW.getUint16(text + HEADER_SIZE);
     if (HEADER_BYTES + size > textBytes || size > MAX_PAYLOAD) return -4;
@@ -184,4 +187,9 @@ class NativeDatagrams implements DatagramModule {
     library.EVP_CipherUpdate(context, at, PACKET_BASE + lengthAt, at, bytes);
     return library.EVP_CipherFinal_ex(context, tag, PACKET_BASE + lengthAt) === 1;
   }
+}
+
+/** Quicker than copying so few bytes by a call. */
+function copyWord(to: number, from: number): void {
+  PACKET_VIEW.setUint32(to, PACKET_VIEW.getUint32(from));
 }

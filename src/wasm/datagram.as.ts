@@ -40,12 +40,16 @@ let segmentBytes: i32 = 0;
 /**
  * @param at of memory for the state, at least AEAD_BYTES
  * @param envelopeAt of the next nonce and the header of what is sent: 35 bytes
- * @param openedAt of the header of what was opened last: 32 bytes
+ * @param headerAt of the header of what was opened last: 32 bytes
  */
-export function init(at: usize, envelopeAt: usize, openedAt: usize): void {
+export function init(at: usize, envelopeAt: usize, headerAt: usize): void {
   setScratch(at);
   envelope = envelopeAt;
-  opened = openedAt;
+  opened = headerAt;
+}
+
+export function openedAt(): usize {
+  return opened;
 }
 
 export function frames(): i32 {

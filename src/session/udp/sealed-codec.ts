@@ -81,10 +81,11 @@ export class SealedCodec implements DatagramCodec {
   }
 
   open(at: number, bytes: number, out: number, cookie: number): number {
-    const { openedAt, module } = this.#cipher;
+    const { module } = this.#cipher;
     this.#cipher.useKey(this.#receiveKey);
     const size = module.open(at, bytes, out, cookie);
     if (size < 0) return size;
+    const openedAt = module.openedAt();
     const { opened } = this;
     opened.tick = readTick(PACKET_VIEW, openedAt + HEADER.tick);
     opened.echo = readTick(PACKET_VIEW, openedAt + HEADER.echo);
