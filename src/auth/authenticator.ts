@@ -81,7 +81,8 @@ export const WRONG: Refused = { kind: "refused", reason: "credentials" };
 const HELD: Refused = { kind: "refused", reason: "held" };
 const PROVEN: Proven = { kind: "proven" };
 
-/** Stands in for users that do not exist, so that they take as long as those that do. */
+/** Stand in for hubs and users that do not exist, so that they take as long as those that do. */
+const NOBODY: ReadonlyMap<string, Account> = new Map();
 const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
 
 export interface AuthenticatorDeps {
@@ -216,11 +217,12 @@ export function isCertificateOf(
   }
 }
 
-/** The user of this name; else the one who stands for everybody outside (hub.md 9.4). */
+/** The user of this name; else the one who stands for everybody outside (hub.md 9.4). Looks for both in any case. */
 function findAccount(directory: Directory | undefined, user: string): Account | undefined {
-  if (directory === undefined || user === EVERYBODY || user.length > MAX_NAME_CHARS)
-    return undefined;
-  const own = directory.accounts.get(user.toLowerCase());
-  if (own !== undefined) return own;
-  return refuseTypedName(user) === undefined ? directory.accounts.get(EVERYBODY) : undefined;
+  if (user === EVERYBODY || user.length > MAX_NAME_CHARS) return undefined;
+  const accounts = directory?.accounts ?? NOBODY;
+  const own = accounts.get(user.toLowerCase());
+  const everybody = accounts.get(EVERYBODY);
+  const mayBeOutside = refuseTypedName(user) === undefined;
+  return own ?? (mayBeOutside ? everybody : undefined);
 }
