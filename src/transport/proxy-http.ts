@@ -17,7 +17,9 @@ export async function talkHttpConnect(talk: ProxyTalk): Promise<void> {
 
   const { status, reason, challenge } = await readStatus(talk);
   if (status >= 200 && status < 300) return;
-  if (status === 407) throw new VpnError("proxy_auth_failed", authText(talk, challenge));
+  // Some answer 401 to a login that is wrong, though that is a server's to say.
+  if (status === 407 || status === 401)
+    throw new VpnError("proxy_auth_failed", authText(talk, challenge));
   const answer = `${status} ${reason}`.trim();
   // 502 to 504 are about the server, all else about what the proxy allows (RFC 9110 15.6).
   throw new VpnError(

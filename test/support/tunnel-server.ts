@@ -51,6 +51,7 @@ export interface ServerOptions {
 export interface OurServerOptions extends ServerOptions {
   readonly online?: boolean;
   readonly revealHubs?: boolean;
+  readonly allowPlaintext?: boolean;
   /** Further tables of config.toml. */
   readonly more?: string;
 }
@@ -67,6 +68,7 @@ export function serverConfig(at: Namespace, options: OurServerOptions = {}): str
     "[server]",
     "listen = [5555]",
     `reveal_hubs = ${options.revealHubs ?? false}`,
+    `allow_plaintext = ${options.allowPlaintext ?? false}`,
     `[hub.${HUB}]`,
     `online = ${options.online ?? true}`,
     ...users,

@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Socket, TCPSocketListener } from "bun";
 import { CLOSE_MS } from "../../src/base/limits.ts";
 import { dialHost } from "../../src/transport/tls-dialer.ts";
 import type { Link, TlsLink } from "../../src/transport/tls-link.ts";
@@ -8,6 +7,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { openFiles, testCertificate } from "../support/test-server.ts";
+import { lastRecordType, relay, sniffed, type Closers } from "./relay.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -64,7 +64,7 @@ interface Pair {
   readonly client: End;
 }
 
-const closers: (() => void | Promise<void>)[] = [];
+const closers: Closers = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
@@ -138,66 +138,6 @@ async function leave({ server, client }: Pair, first = new Uint8Array(0)): Promi
   client.link.leaveTls();
 }
 
-/**
- * A relay that joins what the server sends within a few milliseconds, or cuts it into single bytes. While it is deaf
- * nothing of the client's goes on, not even its end.
- */
-function relay(
-  form: "joined" | "single bytes",
-  seen: Buffer[] = [],
-  ear: { isDeaf: boolean } | undefined = undefined,
-) {
-  return (port: number): number => {
-    const pending: Buffer[] = [];
-    let down: Socket<unknown> | undefined;
-    let timer: Timer | undefined;
-    const flush = () => {
-      const bytes = Buffer.concat(pending.splice(0));
-      if (form === "joined") return void down?.write(bytes);
-      down?.setNoDelay(true);
-      for (const byte of bytes) down?.write(Uint8Array.of(byte));
-    };
-    let up: Promise<Socket<unknown>> | undefined;
-    const listener: TCPSocketListener = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      allowHalfOpen: ear !== undefined,
-      socket: {
-        open(socket) {
-          down = socket;
-          up = Bun.connect({
-            hostname: "127.0.0.1",
-            port,
-            socket: {
-              data(_, chunk) {
-                seen.push(Buffer.from(chunk));
-                pending.push(Buffer.from(chunk));
-                clearTimeout(timer);
-                timer = setTimeout(flush, 20);
-              },
-              close: () => void down?.end(),
-            },
-          });
-        },
-        data(_, chunk) {
-          const copy = Buffer.from(chunk);
-          if (ear?.isDeaf !== true) void up!.then((socket) => socket.write(copy));
-        },
-        // Without this the runtime closes in spite of `allowHalfOpen`.
-        end(socket) {
-          if (ear?.isDeaf !== true) socket.end();
-        },
-        close: () => void up?.then((socket) => socket.end()),
-      },
-    });
-    closers.push(() => {
-      clearTimeout(timer);
-      listener.stop(true);
-    });
-    return listener.port;
-  };
-}
-
 /** As the stream begins: one block, whose length is all that matters here. */
 const CLEAR = Uint8Array.of(0, 0, 0, 1, ...bytesOf(" in the clear"));
 
@@ -221,7 +161,7 @@ describe("leaveTls()", () => {
   for (const form of ["joined", "single bytes"] as const) {
     test(`hands over what came with the last record, ${form}, and the wire shows it clear`, async () => {
       const seen: Buffer[] = [];
-      const pair = await openPair({ through: relay(form, seen) });
+      const pair = await openPair({ through: relay(closers, form, seen) });
       await leave(pair, CLEAR);
       await until("clear bytes", () => pair.client.received.length === 6 + CLEAR.length, fast);
       expect(pair.client.received.subarray(6).equals(CLEAR)).toBe(true);
@@ -234,7 +174,7 @@ describe("leaveTls()", () => {
   }
 
   test("hands what came early to the handler before it returns, and later bytes behind it", async () => {
-    const pair = await openPair({ through: relay("joined") });
+    const pair = await openPair({ through: relay(closers, "joined") });
     const { server, client } = pair;
     server.onData = () => {
       server.link.write(bytesOf("answer"));
@@ -324,7 +264,7 @@ describe("a link that may leave TLS and does not", () => {
   test("closeInOrder() of the dialler sends close_notify before its FIN", async () => {
     const seen: Buffer[] = [];
     const pair = await openPair();
-    const { port } = await sniffed(seen);
+    const { port } = await sniffed(closers, seen);
     const { link } = await dialTo(port, pair.clock, true);
     const end = new End(link);
     link.closeInOrder();
@@ -342,7 +282,7 @@ describe("a link that may leave TLS and does not", () => {
   });
 
   test("clear bytes that nobody asked for end it in time", async () => {
-    const { server, client, clock } = await openPair({ through: relay("joined") });
+    const { server, client, clock } = await openPair({ through: relay(closers, "joined") });
     server.onData = () => {
       server.link.write(bytesOf("answer"));
       server.link.leaveTls();
@@ -359,7 +299,7 @@ describe("a link that may leave TLS and does not", () => {
 
   test("a peer that does not answer close_notify is cut off after CLOSE_MS", async () => {
     const ear = { isDeaf: false };
-    const { client, clock } = await openPair({ through: relay("joined", [], ear) });
+    const { client, clock } = await openPair({ through: relay(closers, "joined", [], ear) });
     ear.isDeaf = true;
     client.link.closeInOrder();
     clock.advance(CLOSE_MS - 1);
@@ -370,48 +310,3 @@ describe("a link that may leave TLS and does not", () => {
     expect(client.ends).toEqual(["closed"]);
   });
 });
-
-/** A TLS 1.2 server behind a relay that keeps what the client sends. */
-async function sniffed(seen: Buffer[]): Promise<{ port: number }> {
-  const { cert, key } = await testCertificate();
-  const server = Bun.listen({
-    hostname: "127.0.0.1",
-    port: 0,
-    tls: { cert, key, maxVersion: 0x0303 } as Bun.TLSOptions,
-    socket: { data() {} },
-  });
-  let up: Promise<Socket<unknown>> | undefined;
-  const listener = Bun.listen({
-    hostname: "127.0.0.1",
-    port: 0,
-    socket: {
-      open(socket) {
-        up = Bun.connect({
-          hostname: "127.0.0.1",
-          port: server.port,
-          socket: {
-            data: (_, chunk) => void socket.write(Buffer.from(chunk)),
-            close: () => void socket.end(),
-          },
-        });
-      },
-      data(_, chunk) {
-        const copy = Buffer.from(chunk);
-        seen.push(copy);
-        void up!.then((socket) => socket.write(copy));
-      },
-      close: () => void up?.then((socket) => socket.end()),
-    },
-  });
-  closers.push(() => {
-    listener.stop(true);
-    server.stop(true);
-  });
-  return { port: listener.port };
-}
-
-function lastRecordType(bytes: Buffer): number {
-  let type = -1;
-  for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) type = bytes[at]!;
-  return type;
-}
