@@ -10,6 +10,8 @@ const MAX_REQUEST_BYTES = 65_536;
 const MAX_CALLERS = 16;
 
 export interface LineServer {
+  /** Resolves when every request that came so far is answered. */
+  answered(): Promise<void>;
   /** Ends callers that wait for the end, and removes the socket. May be called twice. */
   close(): void;
 }
@@ -28,10 +30,16 @@ export type LineHandler = (
 export function openLineServer(wanted: string, tempDir: string, handle: LineHandler): LineServer {
   const place = prepareSocketPath(wanted, tempDir);
   const callers = new Set<Bun.Socket<Caller>>();
+  const pending = new Set<Promise<void>>();
   const serve = async (socket: Bun.Socket<Caller>, line: string) => {
     const { reply, after } = await answer(line, handle);
     socket.write(`${JSON.stringify(reply)}\n`);
     after?.();
+  };
+  const take = (socket: Bun.Socket<Caller>, line: string) => {
+    const served = serve(socket, line);
+    pending.add(served);
+    void served.finally(() => pending.delete(served));
   };
   const listener = Bun.listen<Caller>({
     unix: place.path,
@@ -46,7 +54,7 @@ export function openLineServer(wanted: string, tempDir: string, handle: LineHand
         for (let end; (end = socket.data.line.indexOf("\n")) >= 0;) {
           const line = socket.data.line.slice(0, end);
           socket.data.line = socket.data.line.slice(end + 1);
-          void serve(socket, line);
+          take(socket, line);
         }
         if (socket.data.line.length > MAX_REQUEST_BYTES) socket.terminate();
       },
@@ -56,6 +64,7 @@ export function openLineServer(wanted: string, tempDir: string, handle: LineHand
   });
   chmodSync(place.path, 0o600);
   return {
+    answered: async () => void (await Promise.allSettled(pending)),
     close() {
       listener.stop();
       for (const socket of callers) socket.end();

@@ -135,7 +135,7 @@ function serve(
   accounts: AccountService,
   log: Log,
   onIdle: () => void,
-): () => void {
+): () => Promise<void> {
   const answer = async (request: Readonly<Record<string, unknown>>): Promise<readonly string[]> => {
     const call = SERVICE_CALLS.find((known) => known === request["call"]);
     const { names } = request;
@@ -164,7 +164,10 @@ function serve(
     }
   };
   const server = openLineServer(servicePath(stateDir), tmpdir(), handle);
-  return () => server.close();
+  return async () => {
+    await server.answered();
+    server.close();
+  };
 }
 
 async function reload(accounts: AccountService, log: Log): Promise<string[]> {
