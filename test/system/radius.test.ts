@@ -1,11 +1,10 @@
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { FreeRadius, RADIUS_SECRET, type FreeRadiusOptions } from "../support/freeradius.ts";
 import { describeSystem, World } from "../support/namespace.ts";
 import type { Namespace } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
 import { SOFTETHER_PROGRAMS, SoftEtherClient, SoftEtherServer } from "../support/softether.ts";
+import { NT_DOMAIN, startWinbind } from "../support/winbind.ts";
 import { secretFile, VpnClient, VpnServer, type ConnectOptions } from "../support/vpn.ts";
 
 // Users whom Debian's freeradius knows. The RADIUS server is a host of its own; the first server that the hub
@@ -301,28 +300,44 @@ describeSystem("RADIUS, our client on our server", ["freeradius"], () => {
   });
 });
 
-describeSystem("NT domain, our client on our server", [], () => {
+describeSystem("NT domain, our client on our server", ["winbindd", "ntlm_auth"], () => {
   test.concurrent(
-    "a helper that says yes lets the user in, one that says no does not",
+    "winbind lets users in, those with a group only if it is theirs there",
     async () => {
       await using site = await Site.open();
-      const helper = join(site.server.world.directory, "ntlm_auth");
-      // "secret" in base64 is what the right password looks like.
-      writeFileSync(
-        helper,
-        "#!/bin/sh\nif grep -q 'Password:: c2VjcmV0$'; then echo 'Authenticated: Yes'; " +
-          "else echo 'Authenticated: No'; fi\necho .\n",
-        { mode: 0o755 },
-      );
+      const helper = await startWinbind(site.server, { nobody: "secret-1" });
       const server = await VpnServer.start(
         site.server,
-        `[server]\nlisten = [5555]\nntlm_auth = "${helper}"\n[hub.${HUB}.user]\nerin = { nt = 'CORP\\erin' }\n`,
+        `
+[server]
+listen = [5555]
+ntlm_auth = "${helper}"
+[lockout]
+enable = false
+[hub.${HUB}.group]
+None = {}
+Printers = {}
+[hub.${HUB}.user]
+erin = { nt = '${NT_DOMAIN}\\nobody' }
+fred = { nt = '${NT_DOMAIN}\\nobody', group = "None" }
+gina = { nt = '${NT_DOMAIN}\\nobody', group = "Printers" }
+`,
       );
-      const wrong = site.vpnClient("erin", "guess");
-      expect(await wrong.waitGivenUp()).toMatchObject({ code: `refused_${AUTH_FAILED}` });
-      const right = site.vpnClient("erin", "secret");
-      await right.waitConnected();
-      expect(await usersOf(server)).toEqual(["erin"]);
+      const outcome = async (user: string, password: string) => {
+        const client = site.vpnClient(user, password);
+        try {
+          await client.waitConnected();
+          return await usersOf(server);
+        } catch {
+          return client.refusal;
+        } finally {
+          await client.stop();
+        }
+      };
+      expect(await outcome("erin", "secret-1")).toEqual(["erin"]);
+      expect(await outcome("erin", "secret-2")).toBe(AUTH_FAILED);
+      expect(await outcome("fred", "secret-1")).toEqual(["fred"]);
+      expect(await outcome("gina", "secret-1")).toBe(AUTH_FAILED);
     },
   );
 });
