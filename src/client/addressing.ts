@@ -35,6 +35,8 @@ export interface AddressingDeps {
   readonly onEvent: (event: ClientEvent) => void;
   /** The interface has its addresses, or the server has said more about the network they are in. */
   readonly onNetwork?: (network: HubNetwork) => void;
+  /** The metric of a network that the interface is to be in, where it must not be the kernel's own choice. */
+  readonly metricOf?: (net: Net) => number | undefined;
 }
 
 export function createAddressing(
@@ -73,7 +75,7 @@ class StaticAddressing implements Addressing {
   begin(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    for (const net of this.#nets) this.#nic.addAddress(net);
+    for (const net of this.#nets) this.#nic.addAddress(net, this.#deps.metricOf?.(net));
     this.#deps.onNetwork?.({ nets: this.#nets });
     if (this.#nets.length === 0) return;
     this.#deps.onEvent({ event: "address", addresses: this.#nets.map(formatNet), from: "static" });
@@ -143,7 +145,7 @@ class OwnDhcp implements Addressing {
   #tryUse(net: Net): boolean {
     this.#drop();
     try {
-      this.#nic.addAddress(net);
+      this.#nic.addAddress(net, this.#deps.metricOf?.(net));
     } catch (error) {
       // A fault of the system, and not of the session that has just brought the lease.
       const message = `Cannot use ${formatNet(net)}: ${messageOf(error)}`;

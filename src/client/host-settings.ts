@@ -1,6 +1,13 @@
 import type { Clock } from "../base/clock.ts";
 import { EXIT, ExitError, messageOf } from "../base/errors.ts";
-import { formatIpv4, type IpAddress, type Ipv4 } from "../base/ip.ts";
+import {
+  formatIpv4,
+  netContains,
+  tryParseAddress,
+  type IpAddress,
+  type Ipv4,
+  type Net,
+} from "../base/ip.ts";
 import { MAX_SERVER_ADDRESSES } from "../base/limits.ts";
 import type { AccountConfig, NicConfig } from "../config/client-config.ts";
 import { refuseDefaultRouter } from "../platform/interface-setting.ts";
@@ -43,6 +50,8 @@ export interface HostSettings {
   confirm(): void;
   /** The machine has its addresses on the hub. */
   setNetwork(network: HubNetwork): void;
+  /** The metric of a network that the tunnel's interface is to be in. */
+  metricOf(net: Net): number | undefined;
   /** Takes everything back. May be called twice. */
   close(): Promise<void>;
 }
@@ -60,6 +69,8 @@ export interface HostSettingsOptions {
   readonly onEvent: (event: ClientEvent) => void;
 }
 
+/** Behind the routes of every program that manages networks. */
+const LAST_METRIC = 1_000_000;
 /** resolv.conf(5). */
 const RESOLV_CONF = "/etc/resolv.conf";
 
@@ -184,6 +195,16 @@ class LinuxHostSettings implements HostSettings {
 
   confirm(): void {
     this.#names.confirm();
+  }
+
+  /**
+   * Where the hub's network has the server in it, as when one connects from the LAN that the hub is bridged to, the
+   * machine's own way there must stay the better one.
+   */
+  metricOf(net: Net): number | undefined {
+    const servers = this.#peers.map(({ address }) => tryParseAddress(address));
+    const isInside = servers.some((server) => server !== undefined && netContains(net, server));
+    return isInside ? LAST_METRIC : undefined;
   }
 
   setNetwork(network: HubNetwork): void {

@@ -8,7 +8,8 @@ export interface VirtualNic {
   readonly device: string;
   readonly port: Port;
   setUp(): void;
-  addAddress(net: Net): void;
+  /** `metric` is that of the route to the network around it, the kernel's own choice if not given. */
+  addAddress(net: Net, metric?: number): void;
   /** An address that is not there is no error. */
   removeAddress(net: Net): void;
   /** Closes the port; the interface goes with it. May be called twice. */

@@ -23,7 +23,7 @@ export const openTapNic: OpenNic = ({ device, mtu, mac, onLost }) => {
     device,
     port,
     setUp: () => changeLink(tap.index, { isUp: true }),
-    addAddress: (net) => addAddress(tap.index, net),
+    addAddress: (net, metric) => addAddress(tap.index, net, metric),
     removeAddress(net) {
       try {
         removeAddress(tap.index, net);

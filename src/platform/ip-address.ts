@@ -11,6 +11,7 @@ const IFADDR_BYTES = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
+const IFA_RT_PRIORITY = 9;
 const IFA_F_NODAD = 2;
 const NLM_F_CREATE = 0x400;
 const NLM_F_REPLACE = 0x100;
@@ -23,13 +24,17 @@ export interface InterfaceAddress {
   readonly net: Net;
 }
 
-/** Gives an interface an address; one that it has already is no error. @throws SystemError */
-export function addAddress(index: number, net: Net): void {
+/**
+ * Gives an interface an address; one that it has already is no error. `metric` is that of the route to the network
+ * around it, the kernel's own choice if not given. @throws SystemError
+ */
+export function addAddress(index: number, net: Net, metric?: number): void {
   // The virtual cable has no neighbour to ask yet when addresses are set, so nothing waits for an answer.
   const message = new NetlinkMessage(RTM_NEWADDR, addressInfo(index, net, IFA_F_NODAD))
     .bytes(IFA_LOCAL, net.bytes)
     .bytes(IFA_ADDRESS, net.bytes);
   if (net.family === 4 && net.prefix < 31) message.bytes(IFA_BROADCAST, lastAddress(net));
+  if (metric !== undefined) message.number(IFA_RT_PRIORITY, metric);
   const detail = `add address ${formatNet(net)} to interface ${index}`;
   netlinkOrder(message, NLM_F_CREATE | NLM_F_REPLACE, detail);
 }

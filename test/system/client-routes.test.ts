@@ -312,6 +312,24 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdum
     await client.stop();
   });
 
+  test("the network of the hub does not hide a server that is in it", async () => {
+    await machine.address("eth1", `192.168.30.77/24`);
+    await machine.ip("route", "replace", "192.168.30.0/24", "dev", "eth1", "metric", "100");
+    await machine.ip("route", "del", "192.168.30.0/24", "dev", "eth1", "metric", "0");
+    await router.address("up1", "192.168.30.7/24");
+    await server.ip("route", "add", "192.168.30.0/24", "via", "203.0.113.1");
+    const relay = `table ip relay { chain pre { type nat hook prerouting priority -100; ip daddr 192.168.30.7 tcp dport 5555 dnat to ${SERVER}; }; }`;
+    await router.check(["nft", relay]);
+    await connected([], "192.168.30.7");
+    await reaches(FAR);
+    expect(await deviceTo("192.168.30.7")).toBe("eth1");
+    await client.stop();
+    await machine.ip("addr", "del", "192.168.30.77/24", "dev", "eth1");
+    await router.check(["nft", "delete", "table", "ip", "relay"]);
+    await router.ip("addr", "del", "192.168.30.7/24", "dev", "up1");
+    await server.ip("route", "del", "192.168.30.0/24");
+  });
+
   test("IPv6: a router on the hub becomes the way out, and an IPv6 server is reached beside it", async () => {
     await connected(["--default-route"], SERVER6);
     await reaches(FAR6);
