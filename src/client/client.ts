@@ -151,6 +151,7 @@ export class Client {
       searchPath,
       onEvent,
       onNetwork: (network) => host?.setNetwork(network),
+      metricOf: (net) => host?.metricOf(net),
     });
   }
 
