@@ -4,6 +4,7 @@ import { nearestName } from "../config/nearest-name.ts";
 import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
+import loginChapter from "../doc/login.md" with { type: "text" };
 import radiusChapter from "../doc/radius.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
@@ -14,8 +15,9 @@ const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text:
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
   fail2ban: { brief: "a filter for fail2ban, and how to install it", text: fail2banFilter },
+  login: { brief: "passwords, certificates, second factors, lock-out", text: loginChapter },
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
-  security: { brief: "passwords, certificates, limits, rights", text: securityChapter },
+  security: { brief: "what strangers see, limits, files, rights", text: securityChapter },
 };
 
 /** `vpn help [TOPIC]`. */
