@@ -52,7 +52,7 @@ export class AccountBook {
   changeAccount(next: AccountConfig): void {
     const before = this.account(next.name);
     // A password that stays as it is stays where it is: in a file, perhaps.
-    const kept = secretOf(next) === secretOf(before) ? next : asKept(next);
+    const kept = isSameSecret(next, before) ? next : asKept(next);
     const [from, to] = [encodeAccount(before), encodeAccount(kept)];
     this.#change("account", next.name, from, to, trimAccount);
   }
@@ -229,6 +229,10 @@ export class AccountBook {
       store.objects.override(kind, tombstone, clock.wall());
     });
   }
+}
+
+function isSameSecret(a: AccountConfig, b: AccountConfig): boolean {
+  return Bun.deepEquals(secretOf(a), secretOf(b));
 }
 
 function secretOf({ credential }: AccountConfig): ResolvedSecret | undefined {
