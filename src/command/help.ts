@@ -6,6 +6,7 @@ import configurationChapter from "../doc/configuration.md" with { type: "text" }
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
 import loginChapter from "../doc/login.md" with { type: "text" };
 import radiusChapter from "../doc/radius.md" with { type: "text" };
+import routesChapter from "../doc/routes.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
 
@@ -17,6 +18,7 @@ const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text:
   fail2ban: { brief: "a filter for fail2ban, and how to install it", text: fail2banFilter },
   login: { brief: "passwords, certificates, second factors, lock-out", text: loginChapter },
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
+  routes: { brief: "routes, DNS and the kill switch of a client", text: routesChapter },
   security: { brief: "what strangers see, limits, files, rights", text: securityChapter },
 };
 
