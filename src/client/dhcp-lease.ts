@@ -32,7 +32,7 @@ export interface DhcpLease {
   /** A domain name of letters, digits, hyphens and underscores; nothing else gets this far. */
   readonly domain: string | undefined;
   readonly mtu: number | undefined;
-  /** Routes of option 121 but the default one, which is `gateway`; `via` 0.0.0.0 is on the link. */
+  /** Routes of option 121, or 249, but the default one, which is `gateway`; `via` 0.0.0.0 is on the link. */
   readonly routes: readonly DhcpRoute[];
   readonly server: Ipv4;
   readonly leaseMs: number;
@@ -48,7 +48,8 @@ export function tryReadLease(message: DhcpMessage): DhcpLease | undefined {
   const prefix = readPrefix(options, address);
   if (!isHostAddress(address) || server === undefined || !isHostAddress(server)) return undefined;
   if (leaseS === undefined || leaseS < MIN_LEASE_S || prefix === undefined) return undefined;
-  const classless = options.get(DHCP_OPTION.CLASSLESS_ROUTES);
+  const classless =
+    options.get(DHCP_OPTION.CLASSLESS_ROUTES) ?? options.get(DHCP_OPTION.OLD_CLASSLESS_ROUTES);
   const routes = classless === undefined ? undefined : tryParseRoutes(classless);
   return {
     address,

@@ -12,10 +12,11 @@ const HARDWARE_ETHERNET = 1;
 /** A host name is one label (RFC 1035 2.3.4). */
 const MAX_HOSTNAME_CHARS = 63;
 
-/** What is asked for. The order counts: RFC 3442 wants 121 before 3. */
+/** What is asked for. The order counts: RFC 3442 wants routes before the router. */
 const PARAMETER_LIST = Uint8Array.of(
   DHCP_OPTION.SUBNET_MASK,
   DHCP_OPTION.CLASSLESS_ROUTES,
+  DHCP_OPTION.OLD_CLASSLESS_ROUTES,
   DHCP_OPTION.ROUTER,
   DHCP_OPTION.DNS,
   DHCP_OPTION.DOMAIN,

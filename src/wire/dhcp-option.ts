@@ -22,6 +22,8 @@ export const DHCP_OPTION = {
   REBINDING_TIME: 59,
   CLIENT_ID: 61,
   CLASSLESS_ROUTES: 121,
+  /** The same under a number for private use, from servers that were built before RFC 3442. */
+  OLD_CLASSLESS_ROUTES: 249,
   END: 255,
 } as const;
 

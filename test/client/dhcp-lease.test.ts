@@ -71,6 +71,16 @@ describe("tryReadLease()", () => {
     expect(routes("").gateway).toBeUndefined();
   });
 
+  test("takes option 249 for 121 where that is missing", () => {
+    const old = [DHCP_OPTION.OLD_CLASSLESS_ROUTES, fromHex("08 0a c0000207")] as const;
+    const both = [[DHCP_OPTION.CLASSLESS_ROUTES, fromHex("08 0b c0000207")], old] as const;
+    expect(leaseWith([old])!.routes.map(({ network }) => formatIpv4(network))).toEqual([
+      "10.0.0.0",
+    ]);
+    const preferred = leaseWith([...both])!.routes;
+    expect(preferred.map(({ network }) => formatIpv4(network))).toEqual(["11.0.0.0"]);
+  });
+
   test("falls back to option 3 where option 121 does not hold together", () => {
     const lease = leaseWith([[DHCP_OPTION.CLASSLESS_ROUTES, fromHex("21 0a")]])!;
     expect([lease.gateway, lease.routes]).toEqual([SERVER, []]);
