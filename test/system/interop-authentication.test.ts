@@ -10,7 +10,7 @@ import { DAY_MS, issue, revoke, type Entity } from "../support/pki.ts";
 import { until } from "../support/process.ts";
 import { SOFTETHER_PROGRAMS, SoftEtherClient } from "../support/softether.ts";
 import { openSite, SERVER_FROM, type Site } from "../support/tunnel.ts";
-import { VpnServer } from "../support/vpn.ts";
+import { VpnClient, VpnServer } from "../support/vpn.ts";
 
 // Every way to log in that does not need somebody outside, presented by the reference's client to our server.
 
@@ -260,5 +260,50 @@ user.alice = { anonymous = true, policy = { auto_disconnect = "4s" } }
     );
     expect(gone["user"]).toBe("alice");
     expect(Number(gone["seconds"])).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describeSystem("our client logs in to our server", [], () => {
+  test.concurrent("with a code behind the password, and with a certificate", async () => {
+    const root = await issue({ subject: "CN=Root, O=Example", isAuthority: true, ...VALID });
+    const carol = await issue({ subject: "CN=carol", issuer: root, serial: "0c", ...VALID });
+    await using site = await openSite();
+    const path = (name: string) => join(site.world.directory, name);
+    const put = (name: string, content: string) =>
+      writeFileSync(path(name), content, { mode: 0o600 });
+    put("root.pem", root.pem);
+    put("carol.pem", carol.pem);
+    put("carol.key", carol.keyPem);
+    put("alice.totp", TOTP_SECRET);
+    put("alice.pw", "wonderland");
+    const server = await VpnServer.start(
+      site.server,
+      `${HEAD}
+[hub.${HUB}]
+trusted_ca = ["${path("root.pem")}"]
+user.alice = { password = "file:${path("alice.pw")}", totp = "file:${path("alice.totp")}" }
+user.carol = { cert_cn = "carol" }
+`,
+    );
+    const to = { server: `${SERVER_FROM.left}:5555`, hub: HUB, retry: 0 };
+    const alice = { ...to, user: "alice", password: "wonderland" };
+    const without = VpnClient.start(site.left, { ...alice, nic: "tap0", flags: ["--plain"] });
+    expect(await until("the refusal", () => without.refusal)).toBe(AUTH_FAILED);
+    const code = new TOTP({ secret: Secret.fromBase32(TOTP_SECRET) }).generate();
+    put("code", code);
+    const flags = ["--plain", "--totp-file", path("code")];
+    const withCode = VpnClient.start(site.left, { ...alice, nic: "tap1", flags });
+    await withCode.waitConnected();
+    const withCertificate = VpnClient.start(site.left, {
+      ...to,
+      user: "carol",
+      password: "",
+      nic: "tap2",
+      account: { cert: path("carol.pem"), key: path("carol.key") },
+    });
+    await withCertificate.waitConnected();
+    const { hubs } = await server.snapshot();
+    expect(hubs[0]?.sessions.map(({ user }) => user)).toEqual(["alice", "carol"]);
+    await server.stop();
   });
 });
