@@ -4,52 +4,25 @@ import { ACCOUNTING_CLOSE_MS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { RadiusSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
-import {
-  framedAddressAttribute,
-  numberAttribute,
-  RADIUS_ATTRIBUTE,
-  textAttribute,
-} from "../wire/radius-attribute.ts";
 import { RADIUS_CODE, type RadiusAttribute } from "../wire/radius.ts";
 import { RadiusClient, type RadiusDeps } from "./radius-client.ts";
 import { RadiusOutbox, type AccountingWay, type OutboxStats } from "./radius-outbox.ts";
+import {
+  ACCT_STATUS,
+  describeHub,
+  describeProgress,
+  describeSession,
+  type AccountedSession,
+  type RecordHead,
+} from "./radius-record.ts";
 import { requireMd5 } from "./radius-seal.ts";
-import { SESSION_PORT } from "./radius-session-port.ts";
 import { terminateCause } from "./radius-terminate-cause.ts";
 
-const STATUS = { START: 1, STOP: 2, INTERIM: 3, ON: 7, OFF: 8 } as const;
-const AUTHENTIC = { RADIUS: 1, LOCAL: 2 } as const;
-const GIGAWORD = 2 ** 32;
 const ID_BYTES = 6;
 /** A server that loses records is complained about once in this time. */
 const COMPLAINT_MS = 60_000;
 /** What a server may ask for in Acct-Interim-Interval (RFC 2869 2.1), in seconds. */
 const INTERIM_S = { min: 60, max: 86_400 } as const;
-
-/** What accounting tells about a session. */
-export interface AccountedSession {
-  /** Of the session, as in lists and logs. */
-  readonly name: string;
-  readonly hub: string;
-  /** As the RADIUS server knows him (`radiusUserName`). */
-  readonly userName: string;
-  readonly address: string;
-  readonly isRadiusUser: boolean;
-  /** From the verdict. */
-  readonly class?: readonly Uint8Array[];
-  readonly interimIntervalS?: number;
-  /** Asked for each record: `in` is what came from the user. */
-  traffic(): SessionTraffic;
-}
-
-export interface SessionTraffic {
-  readonly inBytes: number;
-  readonly outBytes: number;
-  readonly inFrames?: number;
-  readonly outFrames?: number;
-  /** Of the user inside the hub, where it is known by now. */
-  readonly framedAddress?: string;
-}
 
 export interface AccountedHandle {
   /** With the code that the session was closed with. May be called twice. */
@@ -88,21 +61,21 @@ export class RadiusAccounting {
    * of this NAS, so it is not for a hub that joins others.
    */
   on(hub: string): void {
-    this.#switch(hub, STATUS.ON);
+    this.#switch(hub, ACCT_STATUS.ON);
   }
 
   start(session: AccountedSession): AccountedHandle {
     if (!this.#isOn) return { stop: () => {} };
-    const id = `${session.name}-${Buffer.from(this.#random.bytes(ID_BYTES)).toString("hex")}`;
+    const id = `${session.name}-${this.#newId()}`;
     const startedAt = this.#clock.now();
     const put = (status: number, more: readonly RadiusAttribute[] = []) => {
       if (!this.#isOn) return;
-      const attributes = [...this.#describe(status, id, session), ...more];
-      this.#outbox.add(id, { isInterim: status === STATUS.INTERIM, attributes });
+      const attributes = [...describeSession(session, this.#headOf(status, id)), ...more];
+      this.#outbox.add(id, { isInterim: status === ACCT_STATUS.INTERIM, attributes });
     };
-    const progress = () => progressOf(session.traffic(), this.#clock.now() - startedAt);
+    const progress = () => describeProgress(session.traffic(), this.#clock.now() - startedAt);
     let timer: Timer | undefined = this.#clock.every(this.#intervalOf(session), () =>
-      put(STATUS.INTERIM, progress()),
+      put(ACCT_STATUS.INTERIM, progress()),
     );
     const handle: AccountedHandle = {
       stop: (reason) => {
@@ -110,13 +83,11 @@ export class RadiusAccounting {
         timer.cancel();
         timer = undefined;
         this.#handles.delete(handle);
-        const cause = terminateCause(reason);
-        const { ACCT_TERMINATE_CAUSE } = RADIUS_ATTRIBUTE;
-        put(STATUS.STOP, [...progress(), numberAttribute(ACCT_TERMINATE_CAUSE, cause)]);
+        put(ACCT_STATUS.STOP, [...progress(), terminateCause(reason)]);
       },
     };
     this.#handles.add(handle);
-    put(STATUS.START);
+    put(ACCT_STATUS.START);
     return handle;
   }
 
@@ -129,7 +100,7 @@ export class RadiusAccounting {
   /** Stops what is not stopped, tells where the whole server goes, and waits a little for what is told to be heard. */
   async close(hub: string, reason: "hub_removed" | "server_stopping"): Promise<void> {
     for (const handle of this.#handles) handle.stop(reason);
-    if (reason === "server_stopping") this.#switch(hub, STATUS.OFF);
+    if (reason === "server_stopping") this.#switch(hub, ACCT_STATUS.OFF);
     await this.#outbox.close(ACCOUNTING_CLOSE_MS);
   }
 
@@ -139,39 +110,17 @@ export class RadiusAccounting {
 
   #switch(hub: string, status: number): void {
     if (!this.#isOn) return;
-    const A = RADIUS_ATTRIBUTE;
-    const id = Buffer.from(this.#random.bytes(ID_BYTES)).toString("hex");
-    const attributes = present([
-      numberAttribute(A.ACCT_STATUS_TYPE, status),
-      textAttribute(A.ACCT_SESSION_ID, id),
-      textAttribute(A.NAS_IDENTIFIER, this.#settings.nasId),
-      textAttribute(A.CALLED_STATION_ID, hub),
-      numberAttribute(A.EVENT_TIMESTAMP, this.#timestamp()),
-    ]);
+    const id = this.#newId();
+    const attributes = describeHub(hub, this.#headOf(status, id));
     this.#outbox.add(id, { isInterim: false, attributes });
   }
 
-  #describe(status: number, id: string, session: AccountedSession): RadiusAttribute[] {
-    const A = RADIUS_ATTRIBUTE;
-    const { framedAddress } = session.traffic();
-    return present([
-      numberAttribute(A.ACCT_STATUS_TYPE, status),
-      textAttribute(A.ACCT_SESSION_ID, id),
-      textAttribute(A.USER_NAME, session.userName),
-      textAttribute(A.NAS_IDENTIFIER, this.#settings.nasId),
-      ...SESSION_PORT,
-      textAttribute(A.CALLED_STATION_ID, session.hub),
-      textAttribute(A.CALLING_STATION_ID, session.address),
-      textAttribute(A.TUNNEL_CLIENT_ENDPOINT, session.address),
-      framedAddress === undefined ? undefined : framedAddressAttribute(framedAddress),
-      numberAttribute(A.ACCT_AUTHENTIC, session.isRadiusUser ? AUTHENTIC.RADIUS : AUTHENTIC.LOCAL),
-      numberAttribute(A.EVENT_TIMESTAMP, this.#timestamp()),
-      ...(session.class ?? []).map((value) => ({ type: A.CLASS, value })),
-    ]);
+  #newId(): string {
+    return Buffer.from(this.#random.bytes(ID_BYTES)).toString("hex");
   }
 
-  #timestamp(): number {
-    return Math.floor(this.#clock.wall() / 1000);
+  #headOf(status: number, id: string): RecordHead {
+    return { status, id, nasId: this.#settings.nasId, wall: this.#clock.wall() };
   }
 
   #intervalOf({ interimIntervalS }: AccountedSession): number {
@@ -206,25 +155,4 @@ export class RadiusAccounting {
       waiting: this.#outbox.size,
     });
   }
-}
-
-/** How long and how much by now; counters of 32 bits with the number of times they ran over (RFC 2869 5.1). */
-function progressOf(traffic: SessionTraffic, elapsedMs: number): RadiusAttribute[] {
-  const A = RADIUS_ATTRIBUTE;
-  const { inBytes, outBytes, inFrames, outFrames } = traffic;
-  const counter = (type: number, count: number | undefined) =>
-    count === undefined ? undefined : numberAttribute(type, count % GIGAWORD);
-  return present([
-    numberAttribute(A.ACCT_SESSION_TIME, Math.round(elapsedMs / 1000)),
-    counter(A.ACCT_INPUT_OCTETS, inBytes),
-    counter(A.ACCT_OUTPUT_OCTETS, outBytes),
-    counter(A.ACCT_INPUT_GIGAWORDS, Math.floor(inBytes / GIGAWORD)),
-    counter(A.ACCT_OUTPUT_GIGAWORDS, Math.floor(outBytes / GIGAWORD)),
-    counter(A.ACCT_INPUT_PACKETS, inFrames),
-    counter(A.ACCT_OUTPUT_PACKETS, outFrames),
-  ]);
-}
-
-function present(attributes: readonly (RadiusAttribute | undefined)[]): RadiusAttribute[] {
-  return attributes.filter((attribute) => attribute !== undefined);
 }

@@ -1,15 +1,8 @@
-import { formatIpv4 } from "../base/ip.ts";
 import { MAX_OUTSIDE_WAITING } from "../base/limits.ts";
+import type { Random } from "../base/random.ts";
 import type { RadiusSettings } from "../config/server-config.ts";
-import {
-  RADIUS_ATTRIBUTE,
-  readAll,
-  readIpv4Attribute,
-  readNumber,
-  readText,
-  readTunnelText,
-  textAttribute,
-} from "../wire/radius-attribute.ts";
+import type { Log } from "../observe/log.ts";
+import { RADIUS_ATTRIBUTE, readText, textAttribute } from "../wire/radius-attribute.ts";
 import {
   MAX_RADIUS_VALUE_BYTES,
   RADIUS_AUTHENTICATOR_BYTES,
@@ -17,11 +10,11 @@ import {
   type RadiusAttribute,
   type RadiusPacket,
 } from "../wire/radius.ts";
-import type { Log } from "../observe/log.ts";
-import type { Random } from "../base/random.ts";
 import { encodeText } from "../wire/text.ts";
-import type { Authority, OutsideGrants, OutsideRequest, OutsideVerdict } from "./authority.ts";
-import { RadiusClient, type RadiusDeps, type RadiusStats } from "./radius-client.ts";
+import type { Authority, OutsideRequest, OutsideVerdict } from "./authority.ts";
+import { RadiusClient, type RadiusDeps } from "./radius-client.ts";
+import type { RadiusStats } from "./radius-exchange.ts";
+import { readGrants } from "./radius-grants.ts";
 import {
   hidePassword,
   MAX_RADIUS_PASSWORD_BYTES,
@@ -30,10 +23,6 @@ import {
 } from "./radius-seal.ts";
 import { SESSION_PORT } from "./radius-session-port.ts";
 
-/** Framed-IP-Address values that stand for "the user chooses" and "the server chooses" (RFC 2865 5.8). */
-const NO_ADDRESS: readonly number[] = [0xffff_ffff, 0xffff_fffe];
-/** hub.md 5.1 step 4. */
-const MAX_VLAN_ID = 4095;
 /** Replies that a person may read are cut to this in the log. */
 const MAX_REPLY_CHARS = 200;
 
@@ -169,44 +158,4 @@ function findUnfit(userName: string, password: Uint8Array): string | undefined {
   }
   // Padding is NUL as well: with one at the end another password would be the same.
   return password.includes(0) ? "the password has a NUL in it" : undefined;
-}
-
-/** What an Access-Accept says about the session; what is out of range or malformed is as if it were not there. */
-export function readGrants(
-  answer: RadiusPacket,
-  groupFrom: RadiusSettings["groupFrom"],
-): OutsideGrants {
-  const A = RADIUS_ATTRIBUTE;
-  const framed = readIpv4Attribute(answer, A.FRAMED_IP_ADDRESS);
-  const hasAddress = framed !== undefined && framed !== 0 && !NO_ADDRESS.includes(framed);
-  const classes = readAll(answer, A.CLASS);
-  const group = groupOf(answer, groupFrom);
-  const vlanText = readTunnelText(answer, A.TUNNEL_PRIVATE_GROUP_ID);
-  const vlanId = vlanText !== undefined && /^\d{1,4}$/.test(vlanText) ? Number(vlanText) : 0;
-  const sessionTimeoutS = readNumber(answer, A.SESSION_TIMEOUT) ?? 0;
-  const idleTimeoutS = readNumber(answer, A.IDLE_TIMEOUT) ?? 0;
-  const interimIntervalS = readNumber(answer, A.ACCT_INTERIM_INTERVAL) ?? 0;
-  return {
-    ...(group === undefined ? {} : { group }),
-    ...(hasAddress ? { framedAddress: formatIpv4(framed) } : {}),
-    ...(sessionTimeoutS > 0 ? { sessionTimeoutS } : {}),
-    ...(idleTimeoutS > 0 ? { idleTimeoutS } : {}),
-    ...(vlanId >= 1 && vlanId <= MAX_VLAN_ID ? { vlanId } : {}),
-    ...(classes.length > 0 ? { class: classes.map((value) => value.slice()) } : {}),
-    ...(interimIntervalS > 0 ? { interimIntervalS } : {}),
-  };
-}
-
-function groupOf(answer: RadiusPacket, groupFrom: RadiusSettings["groupFrom"]): string | undefined {
-  switch (groupFrom) {
-    case "off":
-      return undefined;
-    case "Filter-Id":
-      return readText(answer, RADIUS_ATTRIBUTE.FILTER_ID);
-    case "Class": {
-      const text = readText(answer, RADIUS_ATTRIBUTE.CLASS);
-      // Servers set up for other VPN products write the group as "OU=staff;".
-      return text === undefined ? undefined : (/^OU=([^;]+);?$/i.exec(text)?.[1] ?? text);
-    }
-  }
 }

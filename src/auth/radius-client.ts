@@ -1,18 +1,16 @@
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
 import type { RadiusPacket } from "../wire/radius.ts";
+import { type ExchangeTimes, RadiusExchange, type RadiusStats } from "./radius-exchange.ts";
 import { systemRadiusNetwork, type RadiusNetwork } from "./radius-network.ts";
 import {
   RADIUS_DROP_REASONS,
   RadiusPeer,
   type RadiusDropReason,
   type Seal,
-  type Ticket,
 } from "./radius-peer.ts";
 
-/** For this long after its silence a server is asked only when all others were. */
-const SILENCE_MS = 60_000;
 /** A server's fault is told once in this time. */
 const COMPLAINT_MS = 60_000;
 
@@ -30,23 +28,12 @@ export interface RadiusDeps {
   readonly network?: RadiusNetwork;
 }
 
-export interface RadiusClientConfig {
+export interface RadiusClientConfig extends ExchangeTimes {
   readonly servers: readonly { readonly host: string; readonly port: number }[];
   readonly secret: Uint8Array;
-  /** After `retryMs` without an answer the next server is asked, for `timeoutMs` in all. */
-  readonly retryMs: number;
-  readonly timeoutMs: number;
   readonly answers: readonly number[];
   readonly requiresMessageAuthenticator: boolean;
 }
-
-/** Datagrams thrown away by reason, and what became of requests. */
-export type RadiusStats = Record<RadiusDropReason, number> & {
-  asked: number;
-  sent: number;
-  answered: number;
-  timedOut: number;
-};
 
 /** Carries requests to several servers, each in its turn, until one answers. */
 export class RadiusClient {
@@ -55,7 +42,7 @@ export class RadiusClient {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #peers: readonly RadiusPeer[];
-  readonly #exchanges = new Set<Exchange>();
+  readonly #exchanges = new Set<RadiusExchange>();
   readonly #complainedAt = new Map<string, number>();
   #isClosed = false;
 
@@ -93,7 +80,13 @@ export class RadiusClient {
   async ask(seal: Seal, signal?: AbortSignal): Promise<RadiusPacket | undefined> {
     if (this.#isClosed || signal?.aborted) return undefined;
     this.stats.asked++;
-    const exchange = new Exchange(seal, this.#inOrder(), this.#config, this.#clock, this.stats);
+    const exchange = new RadiusExchange(
+      seal,
+      this.#inOrder(),
+      this.#config,
+      this.#clock,
+      this.stats,
+    );
     const abort = () => exchange.end(undefined);
     signal?.addEventListener("abort", abort);
     this.#exchanges.add(exchange);
@@ -130,106 +123,5 @@ export class RadiusClient {
       server: peer.name,
       reason,
     });
-  }
-}
-
-/** One request on its way from server to server. */
-class Exchange {
-  readonly #seal: Seal;
-  readonly #peers: readonly RadiusPeer[];
-  readonly #config: RadiusClientConfig;
-  readonly #clock: Clock;
-  readonly #stats: RadiusStats;
-  readonly #tickets = new Map<RadiusPeer, Ticket>();
-  readonly #outcome = Promise.withResolvers<RadiusPacket | undefined>();
-  #deadline: Timer | undefined;
-  #retry: Timer | undefined;
-  #turn = 0;
-  #isOver = false;
-
-  constructor(
-    seal: Seal,
-    peers: readonly RadiusPeer[],
-    config: RadiusClientConfig,
-    clock: Clock,
-    stats: RadiusStats,
-  ) {
-    this.#seal = seal;
-    this.#peers = peers;
-    this.#config = config;
-    this.#clock = clock;
-    this.#stats = stats;
-  }
-
-  run(): Promise<RadiusPacket | undefined> {
-    this.#deadline = this.#clock.after(this.#config.timeoutMs, () => {
-      this.#stats.timedOut++;
-      this.#markSilent(this.#current);
-      this.end(undefined);
-    });
-    this.#ask();
-    return this.#outcome.promise;
-  }
-
-  end(answer: RadiusPacket | undefined): void {
-    this.#isOver = true;
-    this.#deadline?.cancel();
-    this.#retry?.cancel();
-    // Only now: the answer of an earlier server is welcome while a later one is asked.
-    for (const ticket of this.#tickets.values()) ticket.close();
-    this.#tickets.clear();
-    this.#outcome.resolve(answer);
-  }
-
-  /** The network could not deliver to this server: no use to wait for it where another one is left. */
-  undelivered(peer: RadiusPeer): void {
-    if (peer === this.#current) this.#fail(peer);
-  }
-
-  get #current(): RadiusPeer | undefined {
-    return this.#peers[this.#turn % this.#peers.length];
-  }
-
-  #ask(): void {
-    const peer = this.#current;
-    // Without a server nothing is sent, and the deadline ends it.
-    if (peer === undefined) return;
-    const known = this.#tickets.get(peer);
-    const ticket = known ?? peer.tryOpen(this.#seal, (answer) => this.#answered(answer));
-    this.#retry = this.#clock.after(this.#config.retryMs, () => {
-      this.#markSilent(peer);
-      this.#next();
-    });
-    if (ticket === undefined) return this.#fail(peer);
-    this.#tickets.set(peer, ticket);
-    this.#stats.sent++;
-    const turn = this.#turn;
-    void ticket.send().then((isSent) => {
-      if (!isSent && !this.#isOver && turn === this.#turn) this.#fail(peer);
-    });
-  }
-
-  #answered(answer: RadiusPacket): void {
-    this.#stats.answered++;
-    this.end(answer);
-  }
-
-  #next(): void {
-    this.#turn++;
-    this.#ask();
-  }
-
-  /** At once to a server that was not asked yet; a second round keeps to the time between tries. */
-  #fail(peer: RadiusPeer): void {
-    this.#markSilent(peer);
-    if (this.#isOver || this.#turn + 1 >= this.#peers.length) return;
-    this.#retry?.cancel();
-    this.#next();
-  }
-
-  #markSilent(peer: RadiusPeer | undefined): void {
-    if (peer === undefined) return;
-    peer.silentUntil = this.#clock.now() + SILENCE_MS;
-    this.#tickets.get(peer)?.moveOn();
   }
 }

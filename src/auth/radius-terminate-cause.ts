@@ -1,3 +1,6 @@
+import { numberAttribute, RADIUS_ATTRIBUTE } from "../wire/radius-attribute.ts";
+import type { RadiusAttribute } from "../wire/radius.ts";
+
 /** Values of Acct-Terminate-Cause (RFC 2866 5.10) by the codes that sessions close with. */
 const CAUSES: Readonly<Record<string, number>> = {
   peer_left: 1,
@@ -20,7 +23,7 @@ const CAUSES: Readonly<Record<string, number>> = {
 };
 const USER_ERROR = 17;
 
-/** All that is not in the table is something that the client did wrong. */
-export function terminateCause(code: string): number {
-  return CAUSES[code] ?? USER_ERROR;
+/** Acct-Terminate-Cause; all that is not in the table is something that the client did wrong. */
+export function terminateCause(code: string): RadiusAttribute {
+  return numberAttribute(RADIUS_ATTRIBUTE.ACCT_TERMINATE_CAUSE, CAUSES[code] ?? USER_ERROR);
 }

@@ -1,8 +1,9 @@
 import type { Account } from "../auth/account.ts";
 import { isCertificateOf, type Admitted, type Directory } from "../auth/authenticator.ts";
 import type { Authority } from "../auth/authority.ts";
-import type { AccountedHandle, SessionTraffic } from "../auth/radius-accounting.ts";
+import type { AccountedHandle } from "../auth/radius-accounting.ts";
 import { radiusUserName } from "../auth/radius-authority.ts";
+import type { SessionTraffic } from "../auth/radius-record.ts";
 import { TrustStore } from "../auth/trust.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import type { Policy } from "../config/policy.ts";

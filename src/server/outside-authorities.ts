@@ -1,11 +1,8 @@
 import type { Authority } from "../auth/authority.ts";
 import { NtlmAuthority } from "../auth/ntlm-authority.ts";
-import {
-  RadiusAccounting,
-  type AccountedHandle,
-  type AccountedSession,
-} from "../auth/radius-accounting.ts";
+import { RadiusAccounting, type AccountedHandle } from "../auth/radius-accounting.ts";
 import { RadiusAuthority } from "../auth/radius-authority.ts";
+import type { AccountedSession } from "../auth/radius-record.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { HubConfig, RadiusSettings } from "../config/server-config.ts";

@@ -1,9 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import {
-  RadiusAccounting,
-  type AccountedSession,
-  type SessionTraffic,
-} from "../../src/auth/radius-accounting.ts";
+import { RadiusAccounting } from "../../src/auth/radius-accounting.ts";
+import type { AccountedSession, SessionTraffic } from "../../src/auth/radius-record.ts";
 import type { RadiusSettings } from "../../src/config/server-config.ts";
 import {
   answerTo,

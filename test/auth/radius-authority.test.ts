@@ -176,6 +176,15 @@ describe("RadiusAuthority.ask() reads", () => {
     expect(world.verdict).toMatchObject({ kind: "accepted", group });
   });
 
+  test("as much of Class as every accounting record has room for", async () => {
+    await using world = new AuthorityWorld();
+    await world.login();
+    const long: Avp = [25, new Uint8Array(250)];
+    await world.answer(ACCEPT, [...Array<Avp>(12).fill(long), [25, "short"]]);
+    const { class: kept } = world.verdict as { class: readonly Uint8Array[] };
+    expect(kept.map(({ length }) => length)).toEqual(Array(8).fill(250));
+  });
+
   test("no group where that is off", async () => {
     await using world = new AuthorityWorld({ groupFrom: "off" });
     await world.login();

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readGrants } from "../../src/auth/radius-authority.ts";
+import { readGrants } from "../../src/auth/radius-grants.ts";
 import { findSealFault } from "../../src/auth/radius-seal.ts";
 import { ProtocolError } from "../../src/base/errors.ts";
 import { encodeRadius, tryParseRadius } from "../../src/wire/radius.ts";
