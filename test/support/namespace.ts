@@ -8,6 +8,13 @@ import type { Finished, RunOptions } from "./process.ts";
 // Network namespaces for the system tests. A World owns everything that a test starts: namespaces, the
 // processes in them and a folder for files. Closing it ends the processes by their ids and leaves nothing.
 
+/** Where a cable ends; the address carries its prefix length. */
+export interface CableEnd {
+  readonly at: Namespace;
+  readonly device: string;
+  readonly address?: string;
+}
+
 let worlds = 0;
 const open = new Set<World>();
 // A test run that is cut short still takes its namespaces away.
@@ -42,11 +49,8 @@ export class World implements AsyncDisposable {
     return namespace;
   }
 
-  /** Lays a cable (veth pair) between two namespaces; addresses carry their prefix length. */
-  async link(
-    a: { at: Namespace; device: string; address?: string },
-    b: { at: Namespace; device: string; address?: string },
-  ): Promise<void> {
+  /** Lays a cable (veth pair) between two namespaces. */
+  async link(a: CableEnd, b: CableEnd): Promise<void> {
     const ends = ["netns", a.at.netns, "type", "veth", "peer", "name", b.device];
     await check(["ip", "link", "add", a.device, ...ends, "netns", b.at.netns]);
     for (const end of [a, b]) {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { describeSystem, World } from "./namespace.ts";
-import type { Namespace } from "./namespace.ts";
+import type { CableEnd, Namespace } from "./namespace.ts";
+import { until } from "./process.ts";
 import { SOFTETHER_PROGRAMS } from "./softether.ts";
 import { startClient, type TunnelClient } from "./tunnel-client.ts";
 import { ALSO_GOOD, GOOD, startServer } from "./tunnel-server.ts";
@@ -35,31 +37,62 @@ export interface Site extends AsyncDisposable {
 export const SERVER_FROM = { left: "10.91.1.1", right: "10.91.2.1" } as const;
 /** Underlay device of either client. */
 export const UNDERLAY = "eth0";
+const DELAY_LINE = join(import.meta.dir, "wan-link.py");
 
-export async function openSite(): Promise<Site> {
+/** What a cable does to frames, each way. */
+export interface Cable {
+  readonly delayMs: number;
+  readonly lossPercent: number;
+}
+
+/** @param leftCable between left and server; without it that cable is as good as any other */
+export async function openSite(leftCable?: Cable): Promise<Site> {
   const world = new World();
   const dispose = () => world.close();
   try {
-    return { ...(await layCables(world)), [Symbol.asyncDispose]: dispose };
+    return { ...(await layCables(world, leftCable)), [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();
     throw thrown;
   }
 }
 
-async function layCables(world: World): Promise<Omit<Site, keyof AsyncDisposable>> {
+async function layCables(
+  world: World,
+  leftCable: Cable | undefined,
+): Promise<Omit<Site, keyof AsyncDisposable>> {
   const server = await world.namespace("server");
   const left = await world.namespace("left");
   const right = await world.namespace("right");
-  await world.link(
+  const ends = [
     { at: left, device: UNDERLAY, address: "10.91.1.2/24" },
     { at: server, device: "left", address: `${SERVER_FROM.left}/24` },
-  );
+  ] as const;
+  await (leftCable === undefined ? world.link(...ends) : layLongCable(world, ends, leftCable));
   await world.link(
     { at: right, device: UNDERLAY, address: "10.91.2.2/24" },
     { at: server, device: "right", address: `${SERVER_FROM.right}/24` },
   );
   return { world, server, left, right };
+}
+
+/** A cable with a delay line in the middle, and with senders that let one loss be one segment's. */
+async function layLongCable(
+  world: World,
+  ends: readonly [CableEnd, CableEnd],
+  { delayMs, lossPercent }: Cable,
+): Promise<void> {
+  const middle = await world.namespace("middle");
+  const devices = ["end0", "end1"];
+  for (const [index, end] of ends.entries()) {
+    await world.link(end, { at: middle, device: devices[index]! });
+    await end.at.ip("link", "set", end.device, "gso_max_segs", "1");
+  }
+  const numbers = [delayMs, lossPercent].map(String);
+  const line = middle.spawn(["python3", DELAY_LINE, ...devices, ...numbers]);
+  await until("the delay line", () => line.lines.stdout.includes("ready"), {
+    explain: () => line.output(),
+  });
 }
 
 /** Addresses inside the tunnel. */

@@ -45,3 +45,12 @@ export async function deviceUse(
   ];
   return { received: stats64.rx.bytes, sent: stats64.tx.bytes };
 }
+
+/** Lets nothing of one TCP connection of this namespace through any more, in either direction; nobody is told. */
+export async function stall(at: Namespace, localPort: number): Promise<void> {
+  const rules = `table inet stall {
+    chain in { type filter hook input priority 0; tcp dport ${localPort} drop; }
+    chain out { type filter hook output priority 0; tcp sport ${localPort} drop; }
+  }`;
+  await at.check(["nft", "-f", "-"], { stdin: rules });
+}
