@@ -244,7 +244,7 @@ describe("ReceptionDesk.login()", () => {
     expect(session.welcome).toMatchObject({
       sessionName: "SID-ALICE-1",
       connectionName: "CID-1",
-      maxConnections: 2,
+      stream: { connections: 2, isEncrypted: true },
       timeoutMs: 60_000,
       message: "hi",
       policy: { no_bridge: true, no_routing: true, no_routing_v6: true, monitor_port: false },
@@ -258,10 +258,36 @@ describe("ReceptionDesk.login()", () => {
     expect(second.welcome).toMatchObject({
       sessionName: "SID-GUEST-2",
       connectionName: "CID-2",
-      maxConnections: 9,
+      stream: { connections: 9, isEncrypted: true },
       policy: { no_bridge: false, no_routing: false },
     });
     expect(Buffer.compare(second.welcome.sessionKey, session.welcome.sessionKey)).not.toBe(0);
+  });
+});
+
+describe("HubHost.policyOf()", () => {
+  test("takes the group that somebody outside names before the user's own, if the hub has it", () => {
+    const group = (name: string, most: number) => ({
+      name,
+      fullName: "",
+      note: "",
+      policy: policy({ max_mac: most }),
+    });
+    const world = new World();
+    const config = hub("VPN", [user("alice", "wonderland", { group: "staff" })], {
+      groups: [group("staff", 1), group("VIP", 2)],
+    });
+    const host = world.host(config);
+    world.hosts.set("vpn", host);
+    const account = host.accounts.get("alice")!;
+    const most = (named?: string) =>
+      host.policyOf({
+        kind: "admitted",
+        name: "alice",
+        account,
+        ...(named === undefined ? {} : { grants: { group: named } }),
+      }).max_mac;
+    expect([most(), most("vip"), most("nowhere")]).toEqual([1, 2, 1]);
   });
 });
 
