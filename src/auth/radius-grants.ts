@@ -8,7 +8,7 @@ import {
   readText,
   readTunnelText,
 } from "../wire/radius-attribute.ts";
-import type { RadiusPacket } from "../wire/radius.ts";
+import { ATTRIBUTE_HEADER_BYTES, type RadiusPacket } from "../wire/radius.ts";
 import type { OutsideGrants } from "./authority.ts";
 
 /** Framed-IP-Address values that stand for "the user chooses" and "the server chooses" (RFC 2865 5.8). */
@@ -47,7 +47,7 @@ export function readGrants(
 /** Copies, as many as a record has room for: each goes into every one (RFC 2865 5.25). */
 function readClasses(answer: RadiusPacket): Uint8Array[] {
   let left = MAX_CLASS_BYTES;
-  const isRoom = ({ length }: Uint8Array) => (left -= length) >= 0;
+  const isRoom = ({ length }: Uint8Array) => (left -= ATTRIBUTE_HEADER_BYTES + length) >= 0;
   return readAll(answer, RADIUS_ATTRIBUTE.CLASS)
     .filter(isRoom)
     .map((value) => value.slice());

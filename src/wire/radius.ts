@@ -17,7 +17,8 @@ export const RADIUS_AUTHENTICATOR_BYTES = 16;
 export const MAX_RADIUS_PACKET_BYTES = 4096;
 /** An attribute's one octet of length counts its type and itself. */
 export const MAX_RADIUS_VALUE_BYTES = 253;
-const ATTRIBUTE_HEADER_BYTES = 2;
+/** Type and length. */
+export const ATTRIBUTE_HEADER_BYTES = 2;
 
 export interface RadiusAttribute {
   readonly type: number;

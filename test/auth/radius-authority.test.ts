@@ -181,8 +181,11 @@ describe("RadiusAuthority.ask() reads", () => {
     await world.login();
     const long: Avp = [25, new Uint8Array(250)];
     await world.answer(ACCEPT, [...Array<Avp>(12).fill(long), [25, "short"]]);
-    const { class: kept } = world.verdict as { class: readonly Uint8Array[] };
-    expect(kept.map(({ length }) => length)).toEqual(Array(8).fill(250));
+    const keptOf = () => (world.verdict as { class: readonly Uint8Array[] }).class;
+    expect(keptOf().map(({ length }) => length)).toEqual(Array(8).fill(250));
+    await world.login();
+    await world.answer(ACCEPT, Array<Avp>(1300).fill([25, "x"]));
+    expect(keptOf()).toHaveLength(682);
   });
 
   test("no group where that is off", async () => {
