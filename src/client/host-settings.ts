@@ -12,27 +12,18 @@ import { MAX_SERVER_ADDRESSES } from "../base/limits.ts";
 import type { AccountConfig, NicConfig } from "../config/client-config.ts";
 import { refuseDefaultRouter } from "../platform/interface-setting.ts";
 import { tryGetLink } from "../platform/link.ts";
-import { watchLinks, type NetlinkWatch } from "../platform/netlink-watch.ts";
-import { openPoller, type Poller } from "../platform/poller.ts";
-import { openRouterSocket, type RouterSocket } from "../platform/router-socket.ts";
 import { systemLookup, type Lookup } from "../transport/host-addresses.ts";
-import { tryParseRouterAdvertisement } from "../wire/router-advertisement.ts";
 import { DnsKeeper } from "./dns-keeper.ts";
-import {
-  findNft,
-  killSwitchScript,
-  killSwitchTable,
-  runNft,
-  type TunnelPeer,
-} from "./kill-switch.ts";
+import { HostWatch } from "./host-watch.ts";
+import { findNft, type TunnelPeer } from "./kill-switch.ts";
+import { KillSwitch } from "./kill-switch-keeper.ts";
 import { RouteKeeper } from "./route-keeper.ts";
 import type { TunnelNetwork } from "./route-plan.ts";
 import { RouterList } from "./router-list.ts";
 import { ServerNames } from "./server-names.ts";
 import type { ClientEvent } from "./status.ts";
-import { recover, undoSteps, type UndoDeps } from "./undo.ts";
+import { recover, type UndoDeps } from "./undo.ts";
 import { UndoFile } from "./undo-file.ts";
-import type { UndoStep } from "./undo-step.ts";
 
 /** What the hub's DHCP server said, or what was written down in its place. */
 export interface HubNetwork extends TunnelNetwork {
@@ -109,21 +100,18 @@ export const openHostSettings: OpenHostSettings = async (options) => {
 class LinuxHostSettings implements HostSettings {
   readonly #options: HostSettingsOptions;
   readonly #deps: UndoDeps;
-  readonly #nft: string | undefined;
   readonly #undo: UndoFile;
   readonly #names: ServerNames;
-  readonly #table: string;
   /** The last ones first; those of a crashed process whose switch still stands are among them. */
   #peers: readonly TunnelPeer[];
-  #switch: UndoStep | undefined;
+  readonly #watch: HostWatch;
+  readonly #killSwitch: KillSwitch | undefined;
   #routes: RouteKeeper | undefined;
   #dns: DnsKeeper | undefined;
-  #poller: Poller | undefined;
-  #watch: NetlinkWatch | undefined;
-  #listener: RouterSocket | undefined;
   #routers: RouterList | undefined;
   #network: HubNetwork = { nets: [] };
   #router: IpAddress | undefined;
+  #isWatched = false;
   #wasUp = false;
   /** Rules and filter agree with `#peers`. */
   #isReady = false;
@@ -138,15 +126,19 @@ class LinuxHostSettings implements HostSettings {
     const { name, account, stateDir, processId, clock } = options;
     this.#options = options;
     this.#deps = deps;
-    this.#nft = nft;
     this.#peers = peers;
-    this.#table = killSwitchTable(name.toLowerCase());
     this.#undo = new UndoFile(stateDir, name, processId);
     this.#names = new ServerNames({
       clock,
       rememberFirst: account.defaultRoute || account.dns || account.killSwitch,
       lookup: systemLookup,
     });
+    this.#watch = new HostWatch(clock);
+    if (nft !== undefined) {
+      const { device } = options.nic;
+      const [undo, watch] = [this.#undo, this.#watch];
+      this.#killSwitch = new KillSwitch({ nft, account: name, device, undo, watch, deps });
+    }
     this.#names.inherit(peers.map(({ address }) => address));
   }
 
@@ -157,7 +149,6 @@ class LinuxHostSettings implements HostSettings {
     const { device } = nic;
     const link = tryGetLink(device);
     if (link === undefined) throw new Error(`interface ${device} is not there`);
-    this.#switch = undo.steps.find(({ kind }) => kind === "kill-switch");
     // The kernel would take the hub's IPv6 routers for the machine's, asked or not, and mix them with the uplink's.
     refuseDefaultRouter(device, (error) =>
       onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),
@@ -189,7 +180,7 @@ class LinuxHostSettings implements HostSettings {
     this.#peers = [{ address, port }, ...others].slice(0, MAX_SERVER_ADDRESSES);
     this.#isReady = false;
     this.#routes?.setServers([...new Set(this.#peers.map((peer) => peer.address))]);
-    if (this.#nft !== undefined) this.#raise(this.#nft);
+    this.#killSwitch?.raise(this.#peers);
     this.#isReady = true;
   }
 
@@ -218,32 +209,17 @@ class LinuxHostSettings implements HostSettings {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#watch?.close();
-    this.#listener?.close();
+    this.#watch.close();
     this.#routers?.close();
-    this.#poller?.close();
     await this.#dns?.close();
     this.#routes?.close();
-    const step = this.#switch;
-    if (step === undefined) return;
-    const failed = await undoSteps([step], this.#deps);
-    if (failed.length === 0) this.#undo.forget(step);
-  }
-
-  #raise(nft: string): void {
-    const { device } = this.#options.nic;
-    const was = this.#switch;
-    const step: UndoStep = { kind: "kill-switch", table: this.#table, peers: this.#peers };
-    if (was === undefined) this.#undo.record(step);
-    else this.#undo.exchange(was, step);
-    this.#switch = step;
-    runNft(nft, killSwitchScript(this.#table, device, this.#peers));
+    await this.#killSwitch?.close();
   }
 
   #route(): void {
     try {
       this.#routes?.setNetwork({ ...this.#network, router: this.#router });
-      if (this.#routes?.hasRoutes === true) this.#watchLink();
+      if (this.#routes?.hasRoutes === true) this.#watchNetwork();
     } catch (error) {
       this.#deps.onWarning("routes_failed", `Cannot set the routes: ${messageOf(error)}`);
     }
@@ -256,28 +232,28 @@ class LinuxHostSettings implements HostSettings {
       this.#route();
     });
     this.#routers = routers;
-    this.#poller = openPoller();
     try {
-      this.#listener = openRouterSocket(index, this.#poller, (packet) => {
-        const advertisement = tryParseRouterAdvertisement(packet);
-        if (advertisement !== undefined) routers.take(advertisement);
-      });
+      this.#watch.onRouter(index, (advertisement) => routers.take(advertisement));
     } catch (error) {
       this.#deps.onWarning("ipv6_router", `IPv6 stays beside the tunnel: ${messageOf(error)}`);
     }
   }
 
-  #watchLink(): void {
-    if (this.#watch !== undefined) return;
-    this.#wasUp = true;
-    this.#poller ??= openPoller();
-    this.#watch = watchLinks(this.#poller, () => this.#lookAtLink());
+  #watchNetwork(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    this.#watch.onNetwork(() => this.#lookAtNetwork());
   }
 
   /** The kernel drops the routes of an interface that goes down; they come back with it (FI-06). */
-  #lookAtLink(): void {
+  #lookAtNetwork(): void {
     const isUp = tryGetLink(this.#options.nic.device)?.isUp === true;
-    if (isUp && !this.#wasUp) this.#routes?.apply(true);
+    try {
+      if (isUp && !this.#wasUp) this.#routes?.apply(true);
+      this.#routes?.repair();
+    } catch (error) {
+      this.#deps.onWarning("routes_failed", `Cannot put the routes back: ${messageOf(error)}`);
+    }
     this.#wasUp = isUp;
   }
 }

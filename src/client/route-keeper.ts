@@ -125,6 +125,11 @@ export class RouteKeeper {
     }
   }
 
+  /** Puts back what others took away: some managers of networks delete every rule that is none of theirs. */
+  repair(): void {
+    for (const { rules } of this.#rules.values()) for (const rule of rules) add(rule);
+  }
+
   /** Takes the rules back; the routes go with the interface. */
   close(): void {
     for (const [key, { rules, steps }] of [...this.#rules].toReversed()) {

@@ -10,7 +10,7 @@ import {
   type Rule,
 } from "../../src/platform/ip-rule.ts";
 import { tryGetLink } from "../../src/platform/link.ts";
-import { watchLinks } from "../../src/platform/netlink-watch.ts";
+import { watchFilterTable, watchNetwork } from "../../src/platform/netlink-watch.ts";
 import { openPoller } from "../../src/platform/poller.ts";
 import { isRunning, tryMarkProcess } from "../../src/platform/process-life.ts";
 import { openRouterSocket } from "../../src/platform/router-socket.ts";
@@ -18,7 +18,7 @@ import { describeSystem, World, type Namespace } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
 import { inNamespace } from "./enter-namespace.ts";
 
-describeSystem("rules and news of the kernel", ["python3"], () => {
+describeSystem("rules and news of the kernel", ["nft", "python3"], () => {
   let world: World;
   let space: Namespace;
   const inside = <T>(body: () => T): T => inNamespace(space.netns, body);
@@ -84,16 +84,36 @@ describeSystem("rules and news of the kernel", ["python3"], () => {
     expect(errnoOf(() => removeRoute(route))).toBe(3);
   });
 
-  test("watchLinks() tells of a link that went down and came back", async () => {
+  test("watchNetwork() tells of links and rules", async () => {
     const poller = openPoller();
     let news = 0;
-    const watch = inside(() => watchLinks(poller, () => news++));
+    const watch = inside(() => watchNetwork(poller, () => news++));
     await space.ip("link", "set", "c1", "down");
     await until("news", () => news > 0);
     const before = news;
     await space.ip("link", "set", "c1", "up");
     await until("more news", () => news > before);
+    for (const family of ["-4", "-6"]) {
+      const then = news;
+      await space.ip(family, "rule", "add", "pref", "77", "lookup", "main");
+      await until(`news of rules ${family}`, () => news > then);
+    }
     watch.close();
+    watch.close();
+    poller.close();
+  });
+
+  test("watchFilterTable() tells of its table's end, and not of one that is put in its place", async () => {
+    const nft = (script: string) => space.check(["nft", "-f", "-"], { stdin: script });
+    await nft("table inet ours {}\ntable inet other {}");
+    const poller = openPoller();
+    let gone = 0;
+    const watch = inside(() => watchFilterTable(poller, "ours", () => gone++));
+    await nft("delete table inet other");
+    await nft("table inet ours\ndelete table inet ours\ntable inet ours {}");
+    await nft("flush ruleset");
+    await until("the end of the table", () => gone > 0);
+    expect(gone).toBe(1);
     watch.close();
     poller.close();
   });

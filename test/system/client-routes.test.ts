@@ -435,6 +435,23 @@ describeSystem("the kill switch of a client", ["dnsmasq", "nft", "tcpdump"], () 
     expect(await pings(UPLINKS[0])).toBe(true);
   });
 
+  test("it comes back when somebody loads other rules, and so do those of the routing policy", async () => {
+    await connected(FLAGS);
+    await reaches(FAR);
+    await startCapture();
+    await machine.check(["nft", "flush", "ruleset"]);
+    for (const pref of ["16800", "16900", "16901"]) await machine.ip("rule", "del", "pref", pref);
+    await until("the rules", async () => {
+      const filter = await machine.run(["nft", "list", "tables"]);
+      return filter.stdout.includes("patchbay_tap0") && /^16900:[^]*^16901:/m.test(await rules());
+    });
+    await tryToLeak();
+    await reaches(FAR);
+    expect(await leaked()).toEqual([]);
+    await client.stop();
+    await expectUntouched();
+  });
+
   test("a name is resolved before it stands; reconnecting needs no name server", async () => {
     await connected(FLAGS, NAME);
     await startCapture();
