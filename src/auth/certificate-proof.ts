@@ -19,8 +19,20 @@ export function provenCertificate(presented: {
   const bits = asymmetricKeyDetails?.modulusLength ?? 0;
   if (asymmetricKeyType !== "rsa" || bits < MIN_KEY_BITS || bits > MAX_KEY_BITS) return undefined;
   if (presented.signature.length !== Math.ceil(bits / 8)) return undefined;
-  const isProven = DIGESTS.some((digest) =>
-    verify(digest, presented.challenge, certificate.publicKey, presented.signature),
-  );
-  return isProven ? certificate : undefined;
+  return DIGESTS.some((digest) => hasSigned(certificate, digest, presented))
+    ? certificate
+    : undefined;
+}
+
+function hasSigned(
+  { publicKey }: Certificate,
+  digest: string,
+  presented: { readonly signature: Uint8Array; readonly challenge: Uint8Array },
+): boolean {
+  try {
+    return verify(digest, presented.challenge, publicKey, presented.signature);
+  } catch {
+    // A key that no honest maker gives away: an even modulus, an exponent of 1.
+    return false;
+  }
 }

@@ -77,6 +77,8 @@ class ReadCertificate implements Certificate {
   readonly isUnderstood: boolean;
   readonly publicKey: KeyObject;
   readonly #x509: X509Certificate;
+  /** By the attribute's type. */
+  readonly #attributes: ReadonlyMap<string, readonly string[]>;
 
   constructor(der: Uint8Array) {
     this.der = der;
@@ -91,7 +93,9 @@ class ReadCertificate implements Certificate {
     fields.expect(DER_TAG.SEQUENCE);
     this.issuer = fields.expect(DER_TAG.SEQUENCE).whole;
     fields.expect(DER_TAG.SEQUENCE);
-    this.subject = fields.expect(DER_TAG.SEQUENCE).whole;
+    const subject = fields.expect(DER_TAG.SEQUENCE);
+    this.subject = subject.whole;
+    this.#attributes = readAttributes(new DerReader(subject.content));
     const extensions = readExtensions(fields);
     const constraints = extensions.get(OID.basicConstraints)?.value;
     const usage = extensions.get(OID.keyUsage)?.value;
@@ -118,17 +122,7 @@ class ReadCertificate implements Certificate {
   }
 
   subjectValues(oid: string): readonly string[] {
-    const values: string[] = [];
-    const sets = new DerReader(new DerReader(this.subject).expect(DER_TAG.SEQUENCE).content);
-    while (!sets.isAtEnd) {
-      const attributes = sets.enter(DER_TAG.SET);
-      while (!attributes.isAtEnd) {
-        const attribute = attributes.enter();
-        const found = attribute.expect(DER_TAG.OID).content.toHex();
-        if (found === oid) values.push(textOf(attribute.next()));
-      }
-    }
-    return values;
+    return this.#attributes.get(oid) ?? [];
   }
 
   digest(algorithm: "md5" | "sha1"): string {
@@ -138,8 +132,28 @@ class ReadCertificate implements Certificate {
   isSignedBy(issuer: Certificate): boolean {
     if (!(issuer instanceof ReadCertificate)) return false;
     if (!GOOD_SIGNATURE.test(this.#x509.signatureAlgorithm ?? "")) return false;
-    return this.#x509.checkIssued(issuer.#x509) && this.#x509.verify(issuer.publicKey);
+    if (!this.#x509.checkIssued(issuer.#x509)) return false;
+    try {
+      return this.#x509.verify(issuer.publicKey);
+    } catch {
+      // A signature that the key cannot have made, as of another kind.
+      return false;
+    }
   }
+}
+
+/** The values of a Name (RFC 5280 4.1.2.4) by the type of their attribute. */
+function readAttributes(sets: DerReader): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  while (!sets.isAtEnd) {
+    const attributes = sets.enter(DER_TAG.SET);
+    while (!attributes.isAtEnd) {
+      const attribute = attributes.enter();
+      const oid = attribute.expect(DER_TAG.OID).content.toHex();
+      found.set(oid, [...(found.get(oid) ?? []), textOf(attribute.next())]);
+    }
+  }
+  return found;
 }
 
 interface Extension {

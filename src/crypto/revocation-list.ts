@@ -33,12 +33,18 @@ export function readRevocationList(der: Uint8Array): RevocationList {
   const outer = whole.enter();
   if (!whole.isAtEnd) throw new ProtocolError("der", "bytes behind the list");
   const signed = outer.expect(DER_TAG.SEQUENCE);
-  const algorithm = outer.enter().expect(DER_TAG.OID).content.toHex();
-  const signature = outer.expect(DER_TAG.BIT_STRING).content.subarray(1);
+  const outerAlgorithm = outer.expect(DER_TAG.SEQUENCE);
+  const algorithm = new DerReader(outerAlgorithm.content).expect(DER_TAG.OID).content.toHex();
+  const bits = outer.expect(DER_TAG.BIT_STRING).content;
+  if (bits[0] !== 0 || !outer.isAtEnd) throw new ProtocolError("der", "no whole signature");
+  const signature = bits.subarray(1);
 
   const fields = new DerReader(signed.content);
   fields.tryNext(DER_TAG.INTEGER);
-  fields.expect(DER_TAG.SEQUENCE);
+  // RFC 5280 5.1.1.2: what stands outside the signature must not differ from what is inside.
+  if (Buffer.compare(fields.expect(DER_TAG.SEQUENCE).whole, outerAlgorithm.whole) !== 0) {
+    throw new ProtocolError("der", "two signature algorithms");
+  }
   const issuer = fields.expect(DER_TAG.SEQUENCE).whole;
   const thisUpdate = readDerTime(fields.next());
   const next = fields.tryNext(DER_TAG.UTC_TIME) ?? fields.tryNext(DER_TAG.GENERALIZED_TIME);
