@@ -1,4 +1,4 @@
-import { RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
+import { ExitError, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 
 /** How an account goes on after a failure (hub.md 15.4). */
@@ -28,10 +28,11 @@ const PERSONAL_ERRORS: ReadonlySet<number> = new Set([
   WIRE_ERROR.BRIDGE_MODE_DENIED,
   WIRE_ERROR.IP_ADDRESS_DENIED,
 ]);
-/** Never tried again: a server that is not who it should be, and an end that the policy asked for. */
+/** Never tried again: a server that is not who it should be, a key of no use, and an end that the policy asked for. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
   "certificate",
   "certificate_changed",
+  "bad_key",
   "cancelled",
   `refused_${WIRE_ERROR.AUTO_DISCONNECT}`,
 ]);
@@ -53,6 +54,8 @@ export function retryAfter(
   policy: RetryPolicy,
   random: Random,
 ): RetryVerdict {
+  // What ends the program is of this machine: a password that nobody can be asked for, say.
+  if (error instanceof ExitError) return { kind: "give-up" };
   if (error instanceof VpnError && FINAL_CODES.has(error.code)) return { kind: "give-up" };
   const refused = error instanceof RefusedError ? error.wireError : WIRE_ERROR.NONE;
   const hopeless =

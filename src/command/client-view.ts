@@ -10,6 +10,8 @@ export interface ClientView {
   event(event: ClientEvent): void;
   /** A line of the log, without its end. */
   log(line: string): void;
+  /** Draws nothing until the returned function is called: somebody is asked something. */
+  hold(): () => void;
   /** Nothing is drawn after this. May be called twice. */
   close(): void;
 }
@@ -22,6 +24,7 @@ export function jsonView(environment: CommandEnvironment): ClientView {
       environment.stdout(`${JSON.stringify({ time, ...event })}\n`);
     },
     log: (line) => environment.stderr(`${line}\n`),
+    hold: () => () => undefined,
     close: () => undefined,
   };
 }
@@ -35,6 +38,7 @@ export function lineView(environment: CommandEnvironment): ClientView {
       environment.stdout(`${formatMoment(environment.clock.wall())}  ${text}\n`);
     },
     log: (line) => environment.stderr(`${line}\n`),
+    hold: () => () => undefined,
     close: () => undefined,
   };
 }
@@ -51,6 +55,7 @@ export class LiveView implements ClientView {
   /** Characters on the live line that the next one has to cover. */
   #drawn = 0;
   #isClosed = false;
+  #isHeld = false;
 
   constructor(environment: CommandEnvironment, status: () => ClientStatus | undefined) {
     this.#environment = environment;
@@ -71,6 +76,12 @@ export class LiveView implements ClientView {
     this.#draw();
   }
 
+  hold(): () => void {
+    this.#clear();
+    this.#isHeld = true;
+    return () => void (this.#isHeld = false);
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#clear();
@@ -79,7 +90,7 @@ export class LiveView implements ClientView {
   }
 
   #draw(): void {
-    const status = this.#isClosed ? undefined : this.#status();
+    const status = this.#isClosed || this.#isHeld ? undefined : this.#status();
     if (status === undefined) return;
     const rates = this.#rates.measure(status, this.#environment.clock.now());
     const pieces = livePieces(status, rates, this.#environment.clock.wall());

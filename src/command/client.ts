@@ -53,7 +53,7 @@ export async function connect(
     client = await openClient(
       {
         resolved,
-        credential,
+        credential: () => withoutDrawing(view, credential),
         proxy: chooseProxy(resolved.account, environment.variables),
         stateDir,
         tempDir: tmpdir(),
@@ -78,6 +78,16 @@ export async function connect(
     view.close();
     release();
     interrupts.release();
+  }
+}
+
+/** A question stands on the line that the view draws. */
+async function withoutDrawing<T>(view: ClientView, ask: () => Promise<T>): Promise<T> {
+  const release = view.hold();
+  try {
+    return await ask();
+  } finally {
+    release();
   }
 }
 

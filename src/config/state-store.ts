@@ -1,5 +1,16 @@
 import { Database, SQLiteError } from "bun:sqlite";
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
@@ -104,40 +115,43 @@ function openDatabase(path: string): Database {
 }
 
 function createTables(database: Database, path: string): void {
-  database.transaction(() => {
-    database.run(
-      "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
-    );
-    database.run("INSERT OR IGNORE INTO meta VALUES ('version', ?)", [String(STATE_VERSION)]);
-    const row = database
-      .query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'version'")
-      .get();
-    const version = Number(row?.value);
-    if (version !== STATE_VERSION) {
-      const text = `Cannot use ${path}: it is of version ${row?.value}, this program knows ${STATE_VERSION}`;
-      throw new ExitError(EXIT.config, text);
-    }
-    database.run(
-      "CREATE TABLE IF NOT EXISTS secret (path TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
-    );
-  })();
+  database
+    .transaction(() => {
+      database.run(
+        "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+      );
+      database.run("INSERT OR IGNORE INTO meta VALUES ('version', ?)", [String(STATE_VERSION)]);
+      const row = database
+        .query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'version'")
+        .get();
+      const version = Number(row?.value);
+      if (version !== STATE_VERSION) {
+        const text = `Cannot use ${path}: it is of version ${row?.value}, this program knows ${STATE_VERSION}`;
+        throw new ExitError(EXIT.config, text);
+      }
+      database.run(
+        "CREATE TABLE IF NOT EXISTS secret (path TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
+      );
+    })
+    // Another process may be making them: a transaction that only becomes a writer would not wait for it.
+    .immediate();
 }
 
-/** The key of this directory, made on the first start. */
+/**
+ * The key of this directory, made on the first start. It appears whole: another process may make one at the same
+ * time, and then the first stands.
+ */
 function openKey(path: string, random: Random): Uint8Array {
   let fd: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    if (!existsSync(path)) makeKey(path, random);
+    fd = openSync(path, constants.O_RDWR);
     const stats = fstatSync(fd);
     if (isWorldReadable(stats.mode)) {
       throw new ExitError(EXIT.noPermission, `The key ${path} can be read by everybody: chmod 600`);
     }
     const key = new Uint8Array(BOX_KEY_BYTES);
-    if (stats.size === 0) {
-      key.set(random.bytes(BOX_KEY_BYTES));
-      writeSync(fd, key, 0, key.length, 0);
-      fsyncSync(fd);
-    } else if (stats.size !== key.length || readSync(fd, key, 0, key.length, 0) !== key.length) {
+    if (stats.size !== key.length || readSync(fd, key, 0, key.length, 0) !== key.length) {
       throw new ExitError(EXIT.data, `Cannot use ${path}: it has not ${BOX_KEY_BYTES} bytes`);
     }
     return key;
@@ -148,5 +162,21 @@ function openKey(path: string, random: Random): Uint8Array {
     });
   } finally {
     if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function makeKey(path: string, random: Random): void {
+  const fresh = `${path}.${random.bytes(8).toHex()}`;
+  const fd = openSync(fresh, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    writeSync(fd, random.bytes(BOX_KEY_BYTES));
+    fsyncSync(fd);
+    // Unlike a renaming this does not replace the key of somebody who was faster.
+    linkSync(fresh, path);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "EEXIST") throw error;
+  } finally {
+    closeSync(fd);
+    unlinkSync(fresh);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { RefusedError, VpnError } from "../../src/base/errors.ts";
+import { EXIT, ExitError, RefusedError, VpnError } from "../../src/base/errors.ts";
 import { retryAfter, type RetryPolicy } from "../../src/client/retry.ts";
 
 const LOST = new VpnError("connect_failed", "gone");
@@ -36,6 +36,11 @@ describe("retryAfter()", () => {
       expect(delay(new RefusedError(wireError, "busy"), 1)).toBe(60_000);
     },
   );
+
+  test("does not try again what this machine lacks", () => {
+    expect(delay(new ExitError(EXIT.data, "nobody can be asked"), 1)).toBe("give-up");
+    expect(delay(new VpnError("bad_key", "not RSA"), 1)).toBe("give-up");
+  });
 
   test("gives up after as many tries as are allowed", () => {
     const policy = { ...FOREVER, limit: 2 };

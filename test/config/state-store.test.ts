@@ -4,6 +4,7 @@ import {
   chmodSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -136,5 +137,51 @@ describe("openStateStore()", () => {
     expect(write).toThrow(expect.objectContaining({ code: "state_write" }));
     expect(write).toThrow("disk is full");
     expect(store.secret("a")).toEqual(bytes("old"));
+  });
+
+  test("two processes that make the directory's key agree on one", async () => {
+    const program = `
+      const { openStateStore } = await import(process.env.MODULE);
+      const { systemRandom } = await import(process.env.RANDOM);
+      const store = openStateStore(process.env.DIR, { random: systemRandom });
+      store.setSecret(process.env.NAME, new TextEncoder().encode(process.env.NAME));
+      store.close();`;
+    const source = (path: string) => join(import.meta.dir, "../../src", path);
+    const names = ["a", "b", "c", "d"];
+    const runs = names.map((name) =>
+      Bun.spawn([process.execPath, "-e", program], {
+        env: {
+          ...process.env,
+          MODULE: source("config/state-store.ts"),
+          RANDOM: source("base/random.ts"),
+          DIR: dir,
+          NAME: name,
+        },
+        stderr: "inherit",
+      }),
+    );
+    expect(await Promise.all(runs.map((run) => run.exited))).toEqual([0, 0, 0, 0]);
+    const store = open();
+    for (const name of names) expect(store.secret(name)).toEqual(new TextEncoder().encode(name));
+    expect(readdirSync(dir).filter((name) => name.startsWith("secret.key"))).toEqual([
+      "secret.key",
+    ]);
+  });
+
+  test("transaction() keeps all or nothing, also one within another", () => {
+    const store = open();
+    const put = (name: string) => store.objects.put("account", name, { user: name }, 1);
+    store.transaction(() => {
+      put("a");
+      store.transaction(() => put("b"));
+    });
+    const fail = () =>
+      store.transaction(() => {
+        put("c");
+        store.removeSecret("x");
+        throw new Error("no");
+      });
+    expect(fail).toThrow("no");
+    expect(store.objects.dynamic("account").map(({ name }) => name)).toEqual(["a", "b"]);
   });
 });
