@@ -7,6 +7,7 @@ import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
 import loginChapter from "../doc/login.md" with { type: "text" };
 import radiusChapter from "../doc/radius.md" with { type: "text" };
 import routesChapter from "../doc/routes.md" with { type: "text" };
+import systemdChapter from "../doc/systemd.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
 
@@ -20,6 +21,7 @@ const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text:
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
   routes: { brief: "routes, DNS and the kill switch of a client", text: routesChapter },
   security: { brief: "what strangers see, limits, files, rights", text: securityChapter },
+  systemd: { brief: "units for server and client", text: systemdChapter },
 };
 
 /** `vpn help [TOPIC]`. */
