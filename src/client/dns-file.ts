@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   lstatSync,
   readFileSync,
   readlinkSync,
@@ -51,7 +52,9 @@ export function readBefore(path: string): FileBefore {
 /** Puts a file of this text in the place of what is there; a reader sees the one or the other. */
 export function replaceFile(path: string, text: string, mode: number): void {
   const fresh = `${path}.patchbay`;
-  writeFileSync(fresh, text, { mode });
+  writeFileSync(fresh, text);
+  // Everybody's resolver reads it, whatever mask a service has for its own files.
+  chmodSync(fresh, mode);
   try {
     renameSync(fresh, path);
   } catch (error) {

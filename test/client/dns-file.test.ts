@@ -67,6 +67,16 @@ test("restoreResolvConf() puts a file back with its text and mode", () => {
   expect(readdirSync(folder)).toEqual(["resolv.conf"]);
 });
 
+test("replaceFile() gives the mode that is asked for under any mask", () => {
+  const mask = process.umask(0o077);
+  try {
+    replaceFile(path, TEXT, 0o644);
+  } finally {
+    process.umask(mask);
+  }
+  expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
 test("restoreResolvConf() puts a link back, and what it points to was never written", () => {
   const target = join(folder, "stub");
   writeFileSync(target, "nameserver 127.0.0.53\n");

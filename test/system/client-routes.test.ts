@@ -257,6 +257,14 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdum
     await expectUntouched();
   });
 
+  test("FI-06: an interface that somebody deletes ends the account, and all is undone", async () => {
+    await connected(["--default-route", "--dns", "--kill-switch"]);
+    await reaches(FAR);
+    await machine.ip("link", "del", "tap0");
+    await until("the end", () => !client.alive, { explain: () => client.output() });
+    await expectUntouched();
+  });
+
   test("after SIGKILL `vpn client disconnect` undoes what was left", async () => {
     await connected(["--default-route", "--dns"]);
     await reaches(FAR);
