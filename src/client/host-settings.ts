@@ -1,4 +1,4 @@
-import type { Clock } from "../base/clock.ts";
+import type { Clock, Timer } from "../base/clock.ts";
 import { EXIT, ExitError, messageOf } from "../base/errors.ts";
 import {
   formatIpv4,
@@ -60,6 +60,8 @@ export interface HostSettingsOptions {
   readonly onEvent: (event: ClientEvent) => void;
 }
 
+/** A name's new address is known this long after the change at the latest, if a session stands. */
+const REFRESH_MS = 600_000;
 /** Behind the routes of every program that manages networks. */
 const LAST_METRIC = 1_000_000;
 /** resolv.conf(5). */
@@ -105,6 +107,8 @@ class LinuxHostSettings implements HostSettings {
   /** The last ones first; those of a crashed process whose switch still stands are among them. */
   #peers: readonly TunnelPeer[];
   readonly #watch: HostWatch;
+  readonly #remembers: boolean;
+  #refresh: Timer | undefined;
   readonly #killSwitch: KillSwitch | undefined;
   #routes: RouteKeeper | undefined;
   #dns: DnsKeeper | undefined;
@@ -128,9 +132,10 @@ class LinuxHostSettings implements HostSettings {
     this.#deps = deps;
     this.#peers = peers;
     this.#undo = new UndoFile(stateDir, name, processId);
+    this.#remembers = account.defaultRoute || account.dns || account.killSwitch;
     this.#names = new ServerNames({
       clock,
-      rememberFirst: account.defaultRoute || account.dns || account.killSwitch,
+      rememberFirst: this.#remembers,
       lookup: systemLookup,
     });
     this.#watch = new HostWatch(clock);
@@ -186,6 +191,9 @@ class LinuxHostSettings implements HostSettings {
 
   confirm(): void {
     this.#names.confirm();
+    if (this.#remembers) {
+      this.#refresh ??= this.#options.clock.every(REFRESH_MS, () => void this.#names.refresh());
+    }
   }
 
   /**
@@ -209,6 +217,7 @@ class LinuxHostSettings implements HostSettings {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#refresh?.cancel();
     this.#watch.close();
     this.#routers?.close();
     await this.#dns?.close();

@@ -17,6 +17,8 @@ export interface ServerNamesOptions {
 }
 
 interface Known {
+  readonly host: string;
+  readonly family: 4 | 6;
   readonly addresses: readonly string[];
   /** Given out since a session stood last. */
   isTried: boolean;
@@ -50,12 +52,7 @@ export class ServerNames {
       return known.addresses;
     }
     try {
-      const found = await this.#ask(host, family);
-      // What was known stays behind it: the answer may be one for another network.
-      const all = new Set([...found, ...(known?.addresses ?? [])]);
-      const addresses = [...all].slice(0, MAX_SERVER_ADDRESSES);
-      this.#known.set(keyOf(host, family), { addresses, isTried: true });
-      return addresses;
+      return await this.#learn(host, family, true);
     } catch (error) {
       if (known === undefined) throw error;
       return known.addresses;
@@ -65,9 +62,29 @@ export class ServerNames {
   #inherit(host: string, family: 4 | 6): Known | undefined {
     if (this.#inherited.length === 0) return undefined;
     const isOf = (address: string) => address.includes(":") === (family === 6);
-    const known = { addresses: this.#inherited.filter(isOf), isTried: false };
+    const known = { host, family, addresses: this.#inherited.filter(isOf), isTried: false };
     this.#known.set(keyOf(host, family), known);
     return known;
+  }
+
+  /**
+   * Asks for all hosts anew while the tunnel stands, and so name servers can be asked: a server that moves is known by
+   * its new addresses when the old ones end. What cannot be found stays as it is.
+   */
+  async refresh(): Promise<void> {
+    const all = [...this.#known.values()];
+    await Promise.allSettled(
+      all.map(({ host, family, isTried }) => this.#learn(host, family, isTried)),
+    );
+  }
+
+  async #learn(host: string, family: 4 | 6, isTried: boolean): Promise<readonly string[]> {
+    const found = await this.#ask(host, family);
+    // What was known stays behind it: the answer may be one for another network.
+    const before = this.#known.get(keyOf(host, family))?.addresses ?? [];
+    const addresses = [...new Set([...found, ...before])].slice(0, MAX_SERVER_ADDRESSES);
+    this.#known.set(keyOf(host, family), { host, family, addresses, isTried });
+    return addresses;
   }
 
   async #ask(host: string, family: 4 | 6): Promise<readonly string[]> {

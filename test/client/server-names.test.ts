@@ -69,6 +69,18 @@ describe("ServerNames.find()", () => {
     expect(asked).toHaveLength(2);
   });
 
+  test("learns what moved while a session stands, and keeps what nobody answers for", async () => {
+    const memory = names(true);
+    await memory.find(HOST, 4);
+    memory.confirm();
+    answer = async () => ["203.0.113.8"];
+    await memory.refresh();
+    answer = () => Promise.reject(new Error("SERVFAIL"));
+    await memory.refresh();
+    expect(await memory.find(HOST, 4)).toEqual(["203.0.113.8", "203.0.113.7"]);
+    expect(asked).toHaveLength(3);
+  });
+
   test("begins with what another process dialled, by family", async () => {
     const memory = names(true);
     memory.inherit(["2001:db8::7", "203.0.113.9"]);
