@@ -89,6 +89,8 @@ export interface AuthenticatorDeps {
   readonly clock: Clock;
   /** Of sources: it hears of failures here, and is asked where connections are accepted. */
   readonly lockout: Lockout;
+  /** Slow hashes at once, and logins that wait for one; `MAX_PASSWORD_HASHES` unless a test is short of time. */
+  readonly hashes?: { readonly atOnce: number; readonly waiting: number };
 }
 
 /**
@@ -103,7 +105,7 @@ export class Authenticator {
   constructor(config: UserLockoutConfig, deps: AuthenticatorDeps) {
     this.#deps = deps;
     this.#users = new UserLockout(config, deps.clock);
-    this.#plain = new PlainPassword(deps.clock, MAX_PASSWORD_HASHES);
+    this.#plain = new PlainPassword(deps.clock, deps.hashes ?? MAX_PASSWORD_HASHES);
   }
 
   reconfigure(config: LockoutConfig & UserLockoutConfig): void {

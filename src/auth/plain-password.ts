@@ -80,7 +80,7 @@ export class PlainPassword {
     const hash = verifier?.kind === "password" ? verifier.hash : undefined;
     const isEqual = equalSecrets(hashUserPassword(user, password), hash ?? NOBODY_HASH);
     const isProven = hash !== undefined && isEqual;
-    const slow = verifier?.kind === "argon2id" ? verifier.encoded : await this.#nobody;
+    const slow = await (verifier?.kind === "argon2id" ? verifier.encoded : this.#nobody);
     if (slow === undefined) return isProven ? { kind: "proven" } : WRONG;
     const checked = await this.#gate.tryRun(async () => ({
       isRight: await verifyArgon2(password, slow),

@@ -68,6 +68,10 @@ function findUser(
   if (user === undefined) {
     throw new ExitError(EXIT.data, `The hub ${hub.name} has no user ${userName}`);
   }
+  const { kind } = user.credential;
+  if (kind === "anonymous" || kind === "certificate" || kind === "signed-certificate") {
+    throw new ExitError(EXIT.data, `${user.name} has no password that a code could stand behind`);
+  }
   return { hub: hub.name, user };
 }
 

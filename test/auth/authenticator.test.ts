@@ -10,6 +10,7 @@ import {
   type Verdict,
 } from "../../src/auth/authenticator.ts";
 import type { Authority, OutsideRequest, OutsideVerdict } from "../../src/auth/authority.ts";
+import { MAX_PASSWORD_HASHES } from "../../src/base/limits.ts";
 import { tryParseNet } from "../../src/base/ip.ts";
 import { Lockout } from "../../src/auth/lockout.ts";
 import { TrustStore } from "../../src/auth/trust.ts";
@@ -75,12 +76,21 @@ class Door {
   readonly clock = new ManualClock();
   readonly oracle = new Oracle();
   readonly lockout = new Lockout(LOCKOUT, this.clock);
-  readonly judge = new Authenticator(LOCKOUT, { clock: this.clock, lockout: this.lockout });
+  readonly judge: Authenticator;
   readonly directory: Directory;
   /** `begin` and `end` as they were called. */
   readonly waits: string[] = [];
 
-  constructor(accounts: readonly Account[], change: Partial<Directory> = {}) {
+  constructor(
+    accounts: readonly Account[],
+    change: Partial<Directory> = {},
+    hashes: { atOnce: number; waiting: number } = MAX_PASSWORD_HASHES,
+  ) {
+    this.judge = new Authenticator(LOCKOUT, {
+      clock: this.clock,
+      lockout: this.lockout,
+      hashes,
+    });
     this.directory = {
       hubName: "VPN",
       accounts: new Map(accounts.map((one) => [one.name.toLowerCase(), one])),
@@ -238,6 +248,51 @@ describe("Authenticator with argon2id", () => {
     await Promise.all(tries);
     expect(reasons).toEqual({ busy: 4, credentials: 66 });
     expect(door.lockout.sources).toBe(66);
+  });
+});
+
+describe("AU-11 HS-03 what is told by time", () => {
+  test("unknown hub, unknown user and wrong password take one time, hashed or plain", async () => {
+    const door = new Door([password("alice", "wonderland")]);
+    door.judge.reconfigure({ ...LOCKOUT, enable: false });
+    const secure = new Uint8Array(20);
+    for (const presented of [
+      plain("wrong"),
+      { kind: "hashed-password", secure, challenge } satisfies Presented,
+    ]) {
+      const cases: [Directory | undefined, string][] = [
+        [door.directory, "alice"],
+        [door.directory, "alicf"],
+        [undefined, "alice"],
+      ];
+      const times = cases.map((): number[] => []);
+      for (let round = 0; round < 9_000; round++) {
+        const at = round % cases.length;
+        const [directory, user] = cases[at]!;
+        const from = performance.now();
+        await door.tryIn(directory, user, presented);
+        times[at]!.push(performance.now() - from);
+      }
+      const medians = times.map((all) => all.toSorted((a, b) => a - b)[all.length >> 1]!);
+      expect(Math.max(...medians) / Math.min(...medians)).toBeLessThan(1.5);
+    }
+  });
+
+  test("where one user has a slow hash, nobody is faster for having none, or for not being there", async () => {
+    const encoded = await hashArgon2(text("x"));
+    const users = [account("slow", { kind: "argon2id", encoded }), password("alice", "w")];
+    const door = new Door(users, {}, { atOnce: 1, waiting: 1 });
+    await door.who("nobody", plain("x"));
+    const busy = [door.try("u1", plain("x")), door.try("u2", plain("x"))];
+    // All places are taken, so who is turned away now would have had to wait for one.
+    const later = await Promise.all([
+      door.who("slow", plain("x")),
+      door.who("alice", plain("w")),
+      door.who("nobody", plain("w")),
+      door.tryIn(undefined, "alice", plain("w")).then((verdict) => verdict.kind),
+    ]);
+    expect(later).toEqual(["-busy", "-busy", "-busy", "refused"]);
+    await Promise.all(busy);
   });
 });
 

@@ -67,6 +67,8 @@ describe("vpn user totp", () => {
     expect(environment.err).toContain("has no hub work");
     expect(await run(HOME, "home", "bob")).toBe(65);
     expect(environment.err).toContain("has no user bob");
+    expect(await run(`${HOME}anonymous = true\n`, "home", "alice")).toBe(65);
+    expect(environment.err).toContain("Alice has no password");
   });
 
   test("works while config.toml names the file that is not there yet", async () => {
