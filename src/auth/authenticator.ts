@@ -83,6 +83,11 @@ const PROVEN: Proven = { kind: "proven" };
 
 /** Stand in for hubs and users that do not exist, so that they take as long as those that do. */
 const NOBODY: ReadonlyMap<string, Account> = new Map();
+const NOBODY_SIGNED: Verifier = {
+  kind: "signed-certificate",
+  commonName: undefined,
+  serial: undefined,
+};
 const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
 
 export interface AuthenticatorDeps {
@@ -184,26 +189,23 @@ export class Authenticator {
       case "certificate": {
         const certificate = provenCertificate(presented);
         if (certificate === undefined || directory === undefined) return WRONG;
-        return isCertificateOf(account?.verifier, certificate, directory.trust, this.#wall)
-          ? { kind: "proven", certificate }
-          : WRONG;
+        const { trust } = directory;
+        const verifier = account?.verifier ?? NOBODY_SIGNED;
+        const holds = isCertificateOf(verifier, certificate, trust, this.#deps.clock.wall());
+        return holds && account !== undefined ? { kind: "proven", certificate } : WRONG;
       }
     }
-  }
-
-  get #wall(): number {
-    return this.#deps.clock.wall();
   }
 }
 
 /** True if this is a certificate of the user now: asked at the login, and again whenever trust changes. */
 export function isCertificateOf(
-  verifier: Verifier | undefined,
+  verifier: Verifier,
   certificate: Certificate,
   trust: TrustStore,
   wall: number,
 ): boolean {
-  switch (verifier?.kind) {
+  switch (verifier.kind) {
     case "certificate":
       return (
         Buffer.compare(verifier.der, certificate.der) === 0 && trust.isCurrent(certificate, wall)
