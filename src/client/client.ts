@@ -209,6 +209,7 @@ export class Client {
       mac: formatMac(this.#mac),
       mtu: nic.mtu,
       addresses: addressesOf(nic.device),
+      ...(this.#host === undefined ? {} : { host: this.#host.status() }),
       established,
       ...(state.kind === "connected" ? { session: sessionStatus(state.open, state.since) } : {}),
       ...(state.kind === "retrying"

@@ -35,6 +35,11 @@ export class DnsKeeper {
     this.#watch = new FileWatch(options.path, options.clock, () => this.#contest());
   }
 
+  /** The servers that the machine asks because of us. */
+  get servers(): readonly string[] {
+    return this.#step === undefined ? [] : (this.#settings?.servers ?? []);
+  }
+
   /** Without servers, what was set stays: a lease that is lost comes back. */
   set(settings: DnsSettings): Promise<void> {
     return this.#enqueue(async () => {

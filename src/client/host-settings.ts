@@ -21,7 +21,7 @@ import { RouteKeeper } from "./route-keeper.ts";
 import type { TunnelNetwork } from "./route-plan.ts";
 import { RouterList } from "./router-list.ts";
 import { ServerNames } from "./server-names.ts";
-import type { ClientEvent } from "./status.ts";
+import type { ClientEvent, HostStatus } from "./status.ts";
 import { recover, type UndoDeps } from "./undo.ts";
 import { UndoFile } from "./undo-file.ts";
 
@@ -43,6 +43,7 @@ export interface HostSettings {
   setNetwork(network: HubNetwork): void;
   /** The metric of a network that the tunnel's interface is to be in. */
   metricOf(net: Net): number | undefined;
+  status(): HostStatus;
   /** Takes everything back. May be called twice. */
   close(): Promise<void>;
 }
@@ -212,6 +213,14 @@ class LinuxHostSettings implements HostSettings {
     this.#route();
     const servers = (network.dns ?? []).map(formatIpv4);
     void this.#dns?.set({ servers, domain: network.domain });
+  }
+
+  status(): HostStatus {
+    return {
+      ...(this.#routes?.summary ?? { defaultRoute: [], routes: 0 }),
+      dns: this.#dns?.servers ?? [],
+      killSwitch: this.#killSwitch?.isUp === true,
+    };
   }
 
   async close(): Promise<void> {

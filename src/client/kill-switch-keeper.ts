@@ -30,6 +30,10 @@ export class KillSwitch {
     this.#step = options.undo.steps.find(({ kind }) => kind === "kill-switch");
   }
 
+  get isUp(): boolean {
+    return this.#step !== undefined;
+  }
+
   /** Lets these be reached, and nobody else. @throws VpnError `program_failed`: then do not connect */
   raise(peers: readonly TunnelPeer[]): void {
     const { undo } = this.#options;

@@ -14,6 +14,7 @@ import {
   type RouteWishes,
   type TunnelNetwork,
 } from "./route-plan.ts";
+import type { HostStatus } from "./status.ts";
 import type { UndoFile } from "./undo-file.ts";
 import type { UndoStep } from "./undo-step.ts";
 
@@ -84,6 +85,16 @@ export class RouteKeeper {
   /** True if routes stand that go with the interface. */
   get hasRoutes(): boolean {
     return this.#installed.size > 0;
+  }
+
+  /** Families of which everything goes through the tunnel, and the number of other routes. */
+  get summary(): Pick<HostStatus, "defaultRoute" | "routes"> {
+    const routes = [...this.#installed.values()];
+    const defaults = routes.filter(({ to }) => to.prefix === 0);
+    return {
+      defaultRoute: defaults.map(({ to }) => to.family).toSorted(),
+      routes: routes.length - defaults.length,
+    };
   }
 
   /** These are where the tunnel goes: to be called before they are dialled. @throws SystemError */

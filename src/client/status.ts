@@ -20,10 +20,22 @@ export interface ClientStatus {
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly string[];
+  readonly host?: HostStatus;
   /** Sessions established so far. */
   readonly established: number;
   readonly session?: SessionStatus;
   readonly retry?: RetryStatus;
+}
+
+/** What the account has changed of the machine's network. */
+export interface HostStatus {
+  /** Address families whose default route is the tunnel. */
+  readonly defaultRoute: readonly (4 | 6)[];
+  /** Number of other routes through it. */
+  readonly routes: number;
+  /** Name servers that the machine was given. */
+  readonly dns: readonly string[];
+  readonly killSwitch: boolean;
 }
 
 export interface SessionStatus extends StreamStatus {

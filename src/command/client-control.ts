@@ -79,6 +79,22 @@ function notRunning(name: string | undefined): ExitError {
   return new ExitError(EXIT.unavailable, `${who} with this state directory`);
 }
 
+/** What of the machine's network is otherwise than without the client; nothing where nothing is. */
+function describeHost(host: ClientStatus["host"]): [string, string][] {
+  if (host === undefined) return [];
+  const all = host.defaultRoute.map((family) => `IPv${family}`).join(" and ");
+  const routes = [
+    all === "" ? "" : `all ${all}`,
+    host.routes === 0 ? "" : `${host.routes} ${host.routes === 1 ? "network" : "networks"}`,
+  ];
+  const told = routes.filter(Boolean).join(", ");
+  return [
+    ...(told === "" ? [] : [["Through it", told] as [string, string]]),
+    ...(host.dns.length === 0 ? [] : [["Name servers", host.dns.join(", ")] as [string, string]]),
+    ...(host.killSwitch ? [["Kill switch", "up: nothing else leaves"] as [string, string]] : []),
+  ];
+}
+
 function describe(status: ClientStatus, now: number): [string, string][] {
   const { session, retry } = status;
   const pairs: [string, string][] = [
@@ -92,6 +108,7 @@ function describe(status: ClientStatus, now: number): [string, string][] {
     ["Server", `${status.server}, hub ${status.hub}, user ${status.user}`],
     ["Interface", `${status.nic} ${status.mac}, MTU ${status.mtu}`],
     ["Addresses", status.addresses.join(", ") || "none"],
+    ...describeHost(status.host),
     ["Process", `${status.pid}, since ${formatMoment(status.startedAt)}`],
     ["Sessions", String(status.established)],
   ];

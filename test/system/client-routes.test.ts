@@ -214,6 +214,10 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdum
     const text = readFileSync(resolvConf, "utf8");
     expect(text).toMatch(/^# Written by Patchbay VPN/);
     expect(text).toEndWith(`search hub.test\nnameserver ${GATEWAY}\n`);
+    const [status] = await client.status();
+    expect(status?.host).toMatchObject({ routes: 1, dns: [GATEWAY], killSwitch: false });
+    const shown = await vpn(machine, ["client", "status", "--state-dir", client.stateDir]);
+    expect(shown.stdout).toMatch(/^Through it +all IPv4.*, 1 networks?$/m);
     expect(await client.stop("SIGTERM")).toBe(0);
     await expectUntouched();
   });
