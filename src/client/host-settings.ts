@@ -155,10 +155,13 @@ class LinuxHostSettings implements HostSettings {
     const { device } = nic;
     const link = tryGetLink(device);
     if (link === undefined) throw new Error(`interface ${device} is not there`);
-    // The kernel would take the hub's IPv6 routers for the machine's, asked or not, and mix them with the uplink's.
-    refuseDefaultRouter(device, (error) =>
-      onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),
-    );
+    // The kernel would take the hub's IPv6 routers for the machine's, asked or not, and mix them with the uplink's. The
+    // system's own DHCP client is for those who want things as the system has them.
+    if (nic.dhcpClient === "own") {
+      refuseDefaultRouter(device, (error) =>
+        onWarning("ipv6_router", `Cannot keep IPv6 routers of the hub out: ${messageOf(error)}`),
+      );
+    }
     this.#routes = new RouteKeeper({ wishes: account, device: link.index, undo, onWarning });
     if (this.#routes.wantsRouter) this.#listenForRouters(link.index);
     if (account.dns) {

@@ -42,6 +42,8 @@ const SLOTS = 50;
 /** "PB" in the upper half: tables that nobody else numbers so. */
 const TABLE = 0x5042_0000;
 
+/** Texts of warnings that are remembered; who has seen these knows what is wrong. */
+const MAX_WARNINGS = 64;
 const EEXIST = 17;
 const ESRCH = 3;
 const ENODEV = 19;
@@ -64,7 +66,7 @@ export class RouteKeeper {
   #installed = new Map<string, Route>();
   /** Rules that stand, by family of the default route or by server. */
   readonly #rules = new Map<string, { readonly rules: Rule[]; readonly steps: UndoStep[] }>();
-  #warnedOf = "";
+  readonly #warnedOf = new Set<string>();
 
   constructor(options: RouteKeeperOptions) {
     this.#options = options;
@@ -248,8 +250,8 @@ export class RouteKeeper {
 
   /** The same text once: plans are made again with every renewal of a lease. */
   #warnOnce(code: string, message: string): void {
-    if (this.#warnedOf.includes(message)) return;
-    this.#warnedOf += `${message}\n`;
+    if (this.#warnedOf.has(message) || this.#warnedOf.size === MAX_WARNINGS) return;
+    this.#warnedOf.add(message);
     this.#options.onWarning(code, message);
   }
 }

@@ -6,6 +6,8 @@ import { VpnError } from "../base/errors.ts";
 const SYSTEM_FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /** They set a value and end; one that hangs must not hold the client. */
 const DEADLINE_MS = 10_000;
+/** The same for one that everything else waits for. */
+const AT_ONCE_DEADLINE_MS = 2_000;
 /** Of what a program says, so much goes into an error. */
 const MAX_TOLD_CHARS = 400;
 
@@ -39,7 +41,7 @@ export function runProgramAtOnce(command: readonly string[], stdin: string): voi
     stdin: new TextEncoder().encode(stdin),
     stdout: "ignore",
     stderr: "pipe",
-    timeout: DEADLINE_MS,
+    timeout: AT_ONCE_DEADLINE_MS,
     killSignal: "SIGKILL",
   });
   if (!success) throw failure(command, stderr.toString(), exitCode);

@@ -194,7 +194,7 @@ async function expectUntouched(): Promise<void> {
   expect(await deviceTo(FAR)).toBe("eth0");
 }
 
-describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdump"], () => {
+describeSystem("routes and name servers of a client", ["dnsmasq", "nft"], () => {
   beforeAll(open);
   afterEach(async () => {
     if (client.alive) await client.kill();
@@ -382,7 +382,7 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft", "tcpdum
   });
 });
 
-describeSystem("the kill switch of a client", ["dnsmasq", "nft", "tcpdump"], () => {
+describeSystem("the kill switch of a client", ["dnsmasq", "nft", "tcpdump", "microsocks"], () => {
   let dump: Running;
   let capture: string;
   const FLAGS = ["--default-route", "--dns", "--kill-switch"];
@@ -475,6 +475,19 @@ describeSystem("the kill switch of a client", ["dnsmasq", "nft", "tcpdump"], () 
     await client.kill();
     await connected(FLAGS, NAME);
     await reaches(FAR);
+    await client.stop();
+    await expectUntouched();
+  });
+
+  test("behind a proxy it is the proxy that can be reached, and the server cannot", async () => {
+    router.spawn(["microsocks", "-i", UPLINKS[0], "-p", "1080"]);
+    await router.waitListening(1080);
+    await connected(["--kill-switch", "--default-route", "--proxy", `socks5://${UPLINKS[0]}:1080`]);
+    await reaches(FAR);
+    expect(await deviceTo(UPLINKS[0])).toBe("eth0");
+    const filter = await machine.check(["nft", "list", "table", "inet", "patchbay_tap0"]);
+    expect(filter.stdout).toContain(`elements = { ${UPLINKS[0]} . 1080 }`);
+    expect(filter.stdout).not.toContain(SERVER);
     await client.stop();
     await expectUntouched();
   });
