@@ -31,7 +31,7 @@ export type OutsideVerdict =
   | { readonly kind: "rejected" }
   | { readonly kind: "unavailable"; readonly reason: string };
 
-/** Somebody outside this server who knows passwords: RADIUS servers or an NT domain (hub.md 9.7, 9.8). */
+/** Somebody outside this server who knows passwords: RADIUS servers or an NT domain (hub.md 9.2, 9.3). */
 export interface Authority {
   /** Answers in bounded time; never throws for what the network or the other side does. */
   ask(request: OutsideRequest, signal: AbortSignal): Promise<OutsideVerdict>;
