@@ -1,7 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { ExitError } from "../../src/base/errors.ts";
 import { tryParseNet } from "../../src/base/ip.ts";
-import { resolveAccount, type AccountFlags } from "../../src/client/account.ts";
+import {
+  chooseProxy,
+  resolveAccount,
+  withFlags,
+  type AccountFlags,
+} from "../../src/client/account.ts";
+import type { ResolvedSecret } from "../../src/config/secret.ts";
 import {
   DEFAULT_NIC,
   DEFAULT_WISHES,
@@ -50,6 +56,66 @@ const refusal = (of: ClientConfig, name: string | undefined, flags: AccountFlags
   }
   return "none";
 };
+
+describe("chooseProxy()", () => {
+  const env = { https_proxy: "http://env.example:8080", no_proxy: ".internal" };
+  const own = {
+    kind: "socks5",
+    host: "p",
+    port: 1080,
+    user: undefined,
+    password: undefined,
+  } as const;
+
+  test("takes the account's own, or that of the environment", () => {
+    expect(chooseProxy({ ...HQ, proxy: own }, env)).toEqual(own);
+    expect(chooseProxy({ ...HQ, proxy: { kind: "direct" } }, env)).toBeUndefined();
+    expect(chooseProxy({ ...HQ, proxy: undefined }, env)?.host).toBe("env.example");
+    expect(chooseProxy({ ...HQ, proxy: undefined, host: "a.internal" }, env)).toBeUndefined();
+    expect(chooseProxy({ ...HQ, proxy: undefined }, {})).toBeUndefined();
+  });
+});
+
+describe("withFlags()", () => {
+  const password = (secret: ResolvedSecret | undefined, plain = false): AccountConfig => ({
+    ...HQ,
+    credential: { kind: "password", secret, plain },
+  });
+  const hash = { kind: "sha0", hash: new Uint8Array(20) } as const;
+  const text = { kind: "plain", bytes: new Uint8Array(2) } as const;
+  const login = (secret: ResolvedSecret | undefined, plain?: boolean) =>
+    ({ login: { kind: "password", secret, plain } }) as const;
+  const secretOf = (account: AccountConfig) =>
+    account.credential.kind === "password" ? account.credential.secret : account.credential.kind;
+
+  test("keeps a password that still fits", () => {
+    expect(secretOf(withFlags(password(hash), { hub: "y" }))).toBe(hash);
+    expect(secretOf(withFlags(password(text), { user: "bob" }))).toBe(text);
+    expect(withFlags(password(text), login(undefined, true)).credential).toEqual({
+      kind: "password",
+      secret: text,
+      plain: true,
+    });
+    expect(withFlags(password(text, true), login(undefined, false)).credential).toMatchObject({
+      plain: false,
+    });
+  });
+
+  test("drops a hash of another user, or where the password itself is to be sent", () => {
+    expect(secretOf(withFlags(password(hash), { user: "bob" }))).toBeUndefined();
+    expect(secretOf(withFlags(password(hash), login(undefined, true)))).toBeUndefined();
+    expect(secretOf(withFlags(password(hash), login(text, true)))).toBe(text);
+  });
+
+  test("takes another way to log in", () => {
+    const cert = { kind: "certificate", cert: { path: "/c" }, key: { path: "/k" } } as const;
+    expect(withFlags(password(text), { login: cert }).credential).toBe(cert);
+    expect(withFlags({ ...HQ, credential: cert }, login(text)).credential).toMatchObject({
+      kind: "password",
+      plain: false,
+    });
+  });
+});
 
 describe("resolveAccount()", () => {
   test("takes the account that is named, in any case, with its NIC", () => {

@@ -63,7 +63,11 @@ class World {
   client: Client | undefined;
   ended: Promise<string> | undefined;
 
-  async start(flags: Partial<AccountFlags> = {}, nicError?: Error): Promise<Client> {
+  async start(
+    flags: Partial<AccountFlags> = {},
+    nicError?: Error,
+    forgetPassword = () => "forgotten",
+  ): Promise<Client> {
     const config = {
       client: { stateDir: undefined },
       log: { format: "text", level: "info" },
@@ -89,6 +93,7 @@ class World {
         processId: 99,
         interactive: false,
         onEvent: (event) => this.events.push(event),
+        forgetPassword,
       },
       {
         clock: this.clock,
@@ -175,6 +180,23 @@ describe("Client", () => {
     });
     expect([target.installation.length, deps.egressBytes]).toEqual([16, 0]);
   });
+
+  test.each([false, true])(
+    "forgets the password where the hub wants none kept: %p",
+    async (wants) => {
+      let forgotten = 0;
+      await world.start({}, undefined, () => `forgotten ${++forgotten}`);
+      await world.connect(new FakeSession("SID-1", { noSavePassword: wants }));
+      const warning = {
+        event: "warning",
+        code: "no_save_password",
+        message: "forgotten 1",
+      } as const;
+      expect(world.events.filter(({ event }) => event === "warning")).toEqual(
+        wants ? [warning] : [],
+      );
+    },
+  );
 
   test("keeps MAC and installation from one run to the next", async () => {
     await world.start();

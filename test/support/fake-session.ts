@@ -15,7 +15,10 @@ export class FakeSession extends ArrayPort implements ClientSession {
   /** Times that it was put into its data phase. */
   begun = 0;
 
-  constructor(name: string, options: { autoDisconnectS?: number; message?: string } = {}) {
+  constructor(
+    name: string,
+    options: { autoDisconnectS?: number; message?: string; noSavePassword?: boolean } = {},
+  ) {
     super(name);
     this.welcome = {
       sessionName: name,
@@ -23,7 +26,11 @@ export class FakeSession extends ArrayPort implements ClientSession {
       sessionKey: new Uint8Array(20),
       stream: streamOf({ connections: 1 }),
       timeoutMs: 20_000,
-      policy: { ...DEFAULT_POLICY, auto_disconnect: options.autoDisconnectS ?? 0 },
+      policy: {
+        ...DEFAULT_POLICY,
+        auto_disconnect: options.autoDisconnectS ?? 0,
+        no_save_password: options.noSavePassword ?? false,
+      },
       message: options.message ?? "",
     };
   }
