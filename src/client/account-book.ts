@@ -57,6 +57,22 @@ export class AccountBook {
     this.#change("account", next.name, from, to, trimAccount);
   }
 
+  /** @throws ExitError 64 for a name that is none and for a declared account, 73 for a name that is taken */
+  renameAccount(from: string, to: string): void {
+    const account = this.account(from);
+    if (this.#find("account", account.name)?.origin !== "dynamic") {
+      throw usage(`The account "${account.name}" is declared in client.toml: rename it there`);
+    }
+    this.#deps.store.transaction(() => {
+      this.#remove("account", account.name);
+      if (to.toLowerCase() !== account.name.toLowerCase()) {
+        this.#refuseName("account", to, ACCOUNT_NAMES);
+      }
+      const { keys, secrets } = encodeAccount(account);
+      this.#write("account", to, trimAccount(keys), secrets);
+    });
+  }
+
   /** A declared one stays away until its text in the file changes or `reset` is called. @throws ExitError 64 */
   removeAccount(name: string): void {
     this.account(name);

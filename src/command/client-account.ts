@@ -61,6 +61,22 @@ export function remove(
   return changeBook(environment, flags, change, name);
 }
 
+/** `vpn client account rename NAME NEW`, of an account that was made by a command and is not connected. */
+export function rename(
+  environment: CommandEnvironment,
+  flags: ClientFlags,
+  name = "",
+  fresh = "",
+): Promise<ExitCode> {
+  const change = (book: AccountBook) => {
+    const known = book.account(name).name;
+    book.renameAccount(known, fresh);
+    const json = { renamed: known, name: fresh };
+    return { text: `The account ${known} is called ${fresh} now`, json };
+  };
+  return changeBook(environment, flags, change, name);
+}
+
 /** `vpn client account reset NAME`: back to what client.toml says. */
 export function reset(
   environment: CommandEnvironment,

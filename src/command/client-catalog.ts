@@ -60,6 +60,12 @@ const ACCOUNT_COMMANDS = group("Accounts: where to connect to, and as whom", {
     examples: ["vpn client account show hq", "vpn client account show hq --json"],
     load: async () => (await import("./client-account-view.ts")).show,
   }),
+  rename: command("Call an account that was made by a command by another name", {
+    flags: CLIENT_FLAGS,
+    args: [account, { placeholder: "NEW", brief: "its new name", isOptional: false }],
+    examples: ["vpn client account rename hq headquarters"],
+    load: async () => (await import("./client-account.ts")).rename,
+  }),
   remove: command("Remove an account that is not connected", {
     flags: CLIENT_FLAGS,
     args: [account],

@@ -161,6 +161,20 @@ describe("an account made by a command", () => {
     expect(store.secret("account.lab.password")).toBeUndefined();
   });
 
+  test("can be called by another name, with its secrets", () => {
+    book().addAccount(made("lab", { ...withPassword("pw"), retry: 3 }));
+    const { name: _, ...settings } = account("lab");
+    book().renameAccount("LAB", "é/2");
+    expect(names()).toEqual(["hq", "é/2"]);
+    expect(account("é/2")).toEqual({ name: "é/2", ...settings });
+    expect(store.secret("account.lab.password")).toBeUndefined();
+    book().renameAccount("é/2", "É/2");
+    expect(account("é/2")).toEqual({ name: "É/2", ...settings });
+    expect(exitOf(() => book().renameAccount("é/2", "HQ"))).toContain("73 The account");
+    expect(names()).toEqual(["hq", "É/2"]);
+    expect(exitOf(() => book().renameAccount("hq", "x"))).toContain("declared in client.toml");
+  });
+
   test("gives way to one of its name in the file", () => {
     book().addAccount(made("lab"));
     file = `${FILE}[account.Lab]\nto = "declared/x"\nuser = "u"\n`;

@@ -81,7 +81,10 @@ describe("vpn client account", () => {
       compress: false,
       routes: ["10.0.0.0/8", "fd00::/8"],
     });
-    expect((await run(["account", "remove", "lab"])).out).toBe("Removed the account lab\n");
+    const renamed = await run(["account", "rename", "LAB", "the lab", "--json"]);
+    expect(JSON.parse(renamed.out)).toEqual({ renamed: "lab", name: "the lab" });
+    const removed = await run(["account", "remove", "the lab"]);
+    expect(removed.out).toBe("Removed the account the lab\n");
     expect((await run(["account", "list", "--json"])).out).not.toContain("lab");
   });
 
