@@ -8,7 +8,7 @@ export interface StreamFlow {
   readonly longestGapMs: number;
 }
 
-const PEER = join(import.meta.dir, "stream-peer.ts");
+const PEER = join(import.meta.dir, "stream-peer.py");
 
 /** Numbered datagrams of several UDP flows, each from a port of its own; gives what became of each flow. */
 export async function streams(
@@ -18,15 +18,12 @@ export async function streams(
   shape: { flows: number; perSecond: number; seconds: number },
 ): Promise<StreamFlow[]> {
   const port = 20_000 + Math.floor(Math.random() * 10_000);
-  const receiver = to.spawn([process.execPath, PEER, "receive", address, String(port)]);
+  const receiver = to.spawn(["python3", PEER, "receive", address, String(port)]);
   await to.waitListening(port, { protocol: "udp" });
   const numbers = [shape.flows, shape.perSecond, shape.seconds].map(String);
-  const sender = await from.check(
-    [process.execPath, PEER, "send", address, String(port), ...numbers],
-    {
-      deadlineMs: 1000 * shape.seconds + 20_000,
-    },
-  );
+  const sender = await from.check(["python3", PEER, "send", address, String(port), ...numbers], {
+    deadlineMs: 1000 * shape.seconds + 20_000,
+  });
   const end = await receiver.ended(10_000);
   if (end !== 0) throw new Error(`the receiver ended with ${end}\n${receiver.output()}`);
   const { sent } = JSON.parse(sender.stdout) as { sent: number };
