@@ -28,6 +28,8 @@ const PERSONAL_ERRORS: ReadonlySet<number> = new Set([
   WIRE_ERROR.BRIDGE_MODE_DENIED,
   WIRE_ERROR.IP_ADDRESS_DENIED,
 ]);
+/** The same of those on the way to the server. */
+const PERSONAL_CODES: ReadonlySet<string> = new Set(["proxy_auth_failed"]);
 /** Never tried again: a server that is not who it should be, a key of no use, and an end that the policy asked for. */
 const FINAL_CODES: ReadonlySet<string> = new Set([
   "certificate",
@@ -58,8 +60,9 @@ export function retryAfter(
   if (error instanceof ExitError) return { kind: "give-up" };
   if (error instanceof VpnError && FINAL_CODES.has(error.code)) return { kind: "give-up" };
   const refused = error instanceof RefusedError ? error.wireError : WIRE_ERROR.NONE;
-  const hopeless =
-    policy.interactive && PERSONAL_ERRORS.has(refused) && failures >= TRIES_WHILE_REFUSED;
+  const isPersonal =
+    PERSONAL_ERRORS.has(refused) || (error instanceof VpnError && PERSONAL_CODES.has(error.code));
+  const hopeless = policy.interactive && isPersonal && failures >= TRIES_WHILE_REFUSED;
   if (hopeless || failures > policy.limit) return { kind: "give-up" };
   const doublings = Math.max(0, failures - EVEN_TRIES);
   const grown = Math.min(

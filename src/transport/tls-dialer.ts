@@ -86,13 +86,6 @@ export async function dialHost(options: DialOptions): Promise<DialedLink & { add
   }
 }
 
-/** `dialHost` to one address, without a proxy. */
-export function dialTls(
-  options: Omit<DialOptions, "host" | "family" | "proxy"> & { readonly address: string },
-): Promise<DialedLink> {
-  return dialHost({ ...options, host: options.address, family: "any", proxy: undefined });
-}
-
 /** @param failures of addresses that answered, and that no other answers instead of. */
 async function connectFirst(
   addresses: HostAddresses,

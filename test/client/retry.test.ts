@@ -66,6 +66,13 @@ describe("retryAfter()", () => {
     },
   );
 
+  test("a proxy that refuses the login ends it after three tries where a person looks on", () => {
+    const refused = new VpnError("proxy_auth_failed", "no");
+    const policy = { ...FOREVER, interactive: true };
+    expect([1, 2, 3].map((failures) => delay(refused, failures, policy)).at(-1)).toBe("give-up");
+    expect(delay(refused, 30)).not.toBe("give-up");
+  });
+
   test("goes on for other refusals even if a person looks on", () => {
     expect(delay(new RefusedError(8, "no hub"), 9, { ...FOREVER, interactive: true })).toBe(
       300_000,

@@ -70,7 +70,6 @@ function optionsFor(
 
 async function close(link: { abort(reason: string): void; handler: object }): Promise<void> {
   const ended = Promise.withResolvers<void>();
-  Object.assign(link.handler, { closed: () => ended.resolve() });
   link.handler = { data() {}, drain() {}, closed: () => ended.resolve() };
   link.abort("test");
   await ended.promise;
@@ -125,6 +124,17 @@ describe("dialHost()", () => {
     expect(options.tried).toEqual(["127.0.0.1", "127.0.0.2"]);
     expect(error.message).toContain("vpn.example.com");
     expect(options.clock.pending).toBe(0);
+  });
+
+  test("FI-11 asks for the addresses anew each time, and finds a server that has moved", async () => {
+    const port = await server("127.0.0.2");
+    const known = ["127.0.0.1"];
+    const first: VpnError = await dialHost(optionsFor(port, known)).catch((thrown) => thrown);
+    expect(first.code).toBe("connect_failed");
+    known[0] = "127.0.0.2";
+    const { link, address } = await dialHost(optionsFor(port, known));
+    expect(address).toBe("127.0.0.2");
+    await close(link);
   });
 
   test("a refused connection says what to look at", async () => {

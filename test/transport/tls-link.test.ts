@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CLOSE_MS } from "../../src/base/limits.ts";
-import { dialTls } from "../../src/transport/tls-dialer.ts";
+import { dialHost } from "../../src/transport/tls-dialer.ts";
 import type { LinkHandler, TlsLink } from "../../src/transport/tls-link.ts";
 import { listenTls, type TlsListener } from "../../src/transport/tls-listener.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -259,15 +259,16 @@ describe("TlsLink", () => {
   });
 });
 
-describe("dialTls()", () => {
+describe("dialHost()", () => {
   test("gives a link whose end leaves no descriptor and no timer", async () => {
     const at = await Listening.start();
     const files = openFiles();
     const clock = new ManualClock();
-    const { link, certificate } = await dialTls({
-      address: "127.0.0.1",
+    const { link, certificate } = await dialHost({
+      host: "127.0.0.1",
       port: at.port,
-      serverName: "127.0.0.1",
+      family: "any",
+      proxy: undefined,
       clock,
       signal: new AbortController().signal,
       onFault: (error) => at.faults.push(error),
