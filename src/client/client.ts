@@ -1,9 +1,9 @@
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, VpnError } from "../base/errors.ts";
-import { formatMac, type MacAddress } from "../base/mac.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
+import { formatServerAddress } from "../config/remote.ts";
 import { createStateDir } from "../config/state-dir.ts";
 import type { CloseReason } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
@@ -11,18 +11,18 @@ import { CLIENT_PRODUCT } from "../session/handshake.ts";
 import { dial, type DialDeps, type DialTarget } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import type { Credential } from "../session/proof.ts";
-import { streamStatus } from "../session/stream-status.ts";
 import type { DialOptions } from "../transport/tls-dialer.ts";
 import type { Proxy } from "../transport/proxy.ts";
 import type { ResolvedAccount } from "./account.ts";
 import { createAddressing, type Addressing } from "./addressing.ts";
 import { Cable } from "./cable.ts";
+import { clientStatus, describeError } from "./client-status.ts";
 import { openControl, type ControlSocket } from "./control.ts";
 import { loadInstallation, loadMac } from "./identity.ts";
 import { KnownServers } from "./known-servers.ts";
 import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
-import type { ClientEvent, ClientState, ClientStatus } from "./status.ts";
+import type { ClientEvent, ClientStatus } from "./status.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
 import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
 
@@ -132,7 +132,7 @@ export class Client {
       onSession: (open) => this.#plug(open),
       onLost: () => this.#unplug(),
       onRetry: (error, failures, delayMs) =>
-        options.onEvent({ event: "retrying", delayMs, failures, ...describe(error) }),
+        options.onEvent({ event: "retrying", delayMs, failures, ...describeError(error) }),
     });
   }
 
@@ -162,7 +162,7 @@ export class Client {
       await this.#supervisor.run();
       onEvent({ event: "disconnected", reason: "user_cancel" });
     } catch (error) {
-      onEvent({ event: "disconnected", reason: describe(error).code });
+      onEvent({ event: "disconnected", reason: describeError(error).code });
       throw error;
     } finally {
       this.#isStopping = true;
@@ -192,44 +192,18 @@ export class Client {
 
   status(): ClientStatus {
     const { resolved, processId } = this.#options;
-    const { account, nic } = resolved;
     const { state, established } = this.#supervisor;
-    return {
-      account: resolved.name,
-      pid: processId,
-      state: this.#state(),
-      startedAt: this.#startedAt,
-      server: serverText(account.host, account.port),
-      hub: account.hub,
-      user: account.user,
-      mode: account.mode,
-      verify: account.verify.kind,
-      insecure: this.#verifier.isInsecure,
-      nic: nic.device,
-      mac: formatMac(this.#mac),
-      mtu: nic.mtu,
-      addresses: addressesOf(nic.device),
-      ...(this.#host === undefined ? {} : { host: this.#host.status() }),
+    return clientStatus({
+      resolved,
+      processId,
+      state,
       established,
-      ...(state.kind === "connected" ? { session: sessionStatus(state.open, state.since) } : {}),
-      ...(state.kind === "retrying"
-        ? { retry: { failures: state.failures, at: state.at, error: describe(state.error) } }
-        : {}),
-    };
-  }
-
-  #state(): ClientState {
-    const { state } = this.#supervisor;
-    if (this.#isStopping) return "disconnecting";
-    switch (state.kind) {
-      case "dialing":
-        return state.phase;
-      case "connected":
-      case "retrying":
-        return state.kind;
-      case "ended":
-        return "disconnecting";
-    }
+      startedAt: this.#startedAt,
+      mac: this.#mac,
+      isInsecure: this.#verifier.isInsecure,
+      isStopping: this.#isStopping,
+      host: this.#host,
+    });
   }
 
   #dialer(): ConstructorParameters<typeof Supervisor>[0]["dial"] {
@@ -292,7 +266,7 @@ export class Client {
     onEvent({
       event: "connected",
       session: session.name,
-      server: serverText(server.address, server.port),
+      server: formatServerAddress({ host: server.address, port: server.port }),
       cipher: server.cipher,
       nic: nic.device,
       insecure: this.#verifier.isInsecure,
@@ -334,35 +308,4 @@ export class Client {
 function nicLoss(reason: CloseReason): VpnError {
   const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
   return new VpnError(reason.code, `The network interface is gone${detail}`);
-}
-
-function sessionStatus(open: OpenSession, since: number): NonNullable<ClientStatus["session"]> {
-  const { session, server } = open;
-  return {
-    name: session.name,
-    connectionName: session.welcome.connectionName,
-    connectedAt: since,
-    serverProduct: server.product,
-    serverVersion: server.version,
-    serverBuild: server.build,
-    serverAddress: serverText(server.address, server.port),
-    cipher: server.cipher,
-    ...streamStatus(session),
-    ...session.stats,
-  };
-}
-
-function describe(error: unknown): { readonly code: string; readonly message: string } {
-  return { code: error instanceof VpnError ? error.code : "internal", message: messageOf(error) };
-}
-
-function serverText(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** What the kernel has for the interface, without link-local addresses: they tell nothing. */
-function addressesOf(device: string): string[] {
-  return (networkInterfaces()[device] ?? []).flatMap(({ cidr, address }) =>
-    cidr === null || /^fe[89ab]/i.test(address) ? [] : [cidr],
-  );
 }
