@@ -15,6 +15,7 @@ import type { Net } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Proxy } from "../transport/proxy.ts";
 import { proxyFromEnvironment } from "../transport/proxy-environment.ts";
+import { tryDeviceName } from "../config/name-rules.ts";
 import type { ResolvedSecret } from "../config/secret.ts";
 
 /** What flags say, in place of the file's values or of a whole account. */
@@ -207,7 +208,10 @@ export function chooseProxy(
 function chooseNic(config: ClientConfig, name: string | undefined): NicConfig {
   const { nics } = config;
   if (name === undefined) return nics.length === 1 ? nics[0]! : DEFAULT_NIC;
-  return nics.find((nic) => nic.name === name) ?? { ...DEFAULT_NIC, name, device: name };
+  const found = nics.find((nic) => nic.name.toLowerCase() === name.toLowerCase());
+  if (found !== undefined) return found;
+  if (tryDeviceName(name) !== undefined) return { ...DEFAULT_NIC, name, device: name };
+  throw usage(`There is no NIC "${name}", and no interface can be called so`);
 }
 
 function knownAccounts(accounts: readonly AccountConfig[]): string {

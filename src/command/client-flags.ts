@@ -78,7 +78,7 @@ const NIC_SETTINGS = {
 
 export const CONNECT_FLAGS = {
   ...ACCOUNT_FLAGS,
-  nic: value("NAME", "name of the network interface", parseDevice),
+  nic: value("NAME", "name of a NIC, or of a network interface to make", parseName),
   ...NIC_SETTINGS,
   totp: toggle("ask for the code of a second factor, sent behind the password"),
   totpFile: value("FILE", "read that code from here at each login", parseText),

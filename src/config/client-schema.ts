@@ -8,7 +8,7 @@ import {
   type NicAddress,
   type NicConfig,
 } from "./client-config.ts";
-import { ACCOUNT_NAMES, NIC_NAMES } from "./name-rules.ts";
+import { ACCOUNT_NAMES, NIC_NAMES, tryDeviceName } from "./name-rules.ts";
 import { choice, integer, net, path, textOf } from "./scalar-shapes.ts";
 import { fileKeys, log } from "./server-schema.ts";
 import {
@@ -23,8 +23,6 @@ import {
   table,
 } from "./shape.ts";
 
-/** IFNAMSIZ of Linux less the NUL; the kernel refuses slashes, spaces and the names of folders. */
-const DEVICE_NAME = /^[^\s/:]{1,15}$/;
 const device = textOf("a device name of at most 15 characters", tryDeviceName);
 
 const mac: Shape<MacAddress> = textOf('a unicast MAC such as "5e:00:53:01:02:03"', (written) => {
@@ -98,7 +96,3 @@ export const clientSchema: Shape<ClientConfig> = refine(
     return { client: { stateDir: value.client.state_dir }, log: logging, nics: allNics, accounts };
   },
 );
-
-function tryDeviceName(name: string): string | undefined {
-  return DEVICE_NAME.test(name) && name !== "." && name !== ".." ? name : undefined;
-}

@@ -68,3 +68,11 @@ export const NIC_NAMES = {
       ? `a name has at most ${MAX_NIC_NAME_CHARS} characters`
       : refuseHubName(name),
 } as const;
+
+/** IFNAMSIZ of Linux less the NUL; the kernel refuses slashes, spaces and the names of folders. */
+const DEVICE_NAME = /^[^\s/:]{1,15}$/;
+
+/** The name if a network interface can have it. */
+export function tryDeviceName(name: string): string | undefined {
+  return DEVICE_NAME.test(name) && name !== "." && name !== ".." ? name : undefined;
+}

@@ -199,6 +199,16 @@ describe("resolveAccount()", () => {
     expect(nic).toEqual({ ...DEFAULT_NIC, name: "tap7", device: "tap7" });
   });
 
+  test("finds a NIC by its name, whatever its case, or makes an interface of that name", () => {
+    const named = { ...NIC, name: "My Net" };
+    const nicOf = (nic: string) => resolveAccount(config([HQ], [named]), "HQ", { nic }).nic;
+    expect(nicOf("my net")).toEqual(named);
+    expect(nicOf("tap7")).toEqual({ ...DEFAULT_NIC, name: "tap7", device: "tap7" });
+    for (const name of ["your net", "a/b", "name-of-16-chars"]) {
+      expect(refusal(config([HQ], [named]), "HQ", { nic: name })).toContain("64 There is no NIC");
+    }
+  });
+
   test("with --server leaves the accounts of the file alone", () => {
     const flags: AccountFlags = { server: { host: "h", port: 443 }, hub: "x", user: "u" };
     expect(resolveAccount(config([HQ]), undefined, flags)).toMatchObject({
