@@ -89,7 +89,7 @@ export const openHostSettings: OpenHostSettings = async (options) => {
     searchPath,
     onWarning: (code, message) => onEvent({ event: "warning", code, message }),
   };
-  const peers = await recover(stateDir, nft === undefined ? undefined : name, deps);
+  const peers = await recover(stateDir, { name, keepsKillSwitch: nft !== undefined }, deps);
   const settings = new LinuxHostSettings(options, deps, nft, peers);
   try {
     settings.open();

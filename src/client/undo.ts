@@ -40,19 +40,22 @@ export async function undoSteps(steps: readonly UndoStep[], deps: UndoDeps): Pro
 }
 
 /**
- * Takes back what processes left that ended without doing so, of all accounts in the state directory, and gives
- * whom the kill switch of `keepKillSwitchOf` lets us reach: that one stays up, since it is about to be set again
- * and nothing must slip out in between.
+ * Takes back what processes left that ended without doing so, of all accounts in the state directory, and what this
+ * account of `name` could not undo when it ended last. With `keepsKillSwitch` its switch stays up, since it is about to
+ * be set again and nothing must slip out in between; the answer is whom that one lets us reach.
  */
 export async function recover(
   stateDir: string,
-  keepKillSwitchOf: string | undefined,
+  account: { readonly name: string; readonly keepsKillSwitch: boolean },
   deps: UndoDeps,
 ): Promise<readonly TunnelPeer[]> {
-  const kept = keepKillSwitchOf === undefined ? undefined : undoPath(stateDir, keepKillSwitchOf);
+  const own = undoPath(stateDir, account.name);
   let peers: readonly TunnelPeer[] = [];
-  for (const leftover of findLeftovers(stateDir, undefined, deps)) {
-    const isKept = (step: UndoStep) => step.kind === "kill-switch" && leftover.path === kept;
+  for (const leftover of readAll(listUndoFiles(stateDir), deps)) {
+    // Nobody else runs the account: its socket was free.
+    if (leftover.path !== own && isRunning(leftover.owner)) continue;
+    const isKept = (step: UndoStep) =>
+      account.keepsKillSwitch && step.kind === "kill-switch" && leftover.path === own;
     const others = leftover.steps.filter((step) => !isKept(step));
     const switches = leftover.steps.filter(isKept);
     keepLeftover(leftover, [...(await undoSteps(others, deps)), ...switches]);
@@ -62,21 +65,21 @@ export async function recover(
 }
 
 /** What processes left that run no more, of one account or of all. */
-export function findLeftovers(
-  stateDir: string,
-  name: string | undefined,
-  deps?: Pick<UndoDeps, "onWarning">,
-): Leftover[] {
-  const found: Leftover[] = [];
+export function findLeftovers(stateDir: string, name: string | undefined): Leftover[] {
   const paths = name === undefined ? listUndoFiles(stateDir) : [undoPath(stateDir, name)];
-  for (const path of paths.filter((each) => existsSync(each))) {
-    const leftover = tryReadLeftover(path);
-    if (leftover === undefined) {
+  return readAll(paths).filter((leftover) => !isRunning(leftover.owner));
+}
+
+function readAll(paths: readonly string[], deps?: Pick<UndoDeps, "onWarning">): Leftover[] {
+  return paths
+    .filter((path) => existsSync(path))
+    .flatMap((path) => {
+      const leftover = tryReadLeftover(path);
+      if (leftover !== undefined) return [leftover];
       const message = `Cannot undo what a crash left: ${path} is not readable as a record of it`;
       deps?.onWarning("undo_unreadable", message);
-    } else if (!isRunning(leftover.owner)) found.push(leftover);
-  }
-  return found;
+      return [];
+    });
 }
 
 /** Takes back all that was left; what fails is kept for the next try. */

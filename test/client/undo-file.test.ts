@@ -36,6 +36,8 @@ const SWITCH: UndoStep = {
   peers: [{ address: "203.0.113.7", port: 443 }],
 };
 
+const OTHER = { name: "other", keepsKillSwitch: true };
+
 let stateDir: string;
 let warnings: string[];
 const deps = {
@@ -152,7 +154,7 @@ describe("recover()", () => {
     writeFileSync(resolvConf, "ours\n");
     leave("hq", [fileStep({ kind: "file", text: "before\n", mode: 0o644 })]);
     const live = leave("live", [SWITCH], tryMarkProcess(process.pid));
-    expect(await recover(stateDir, undefined, deps)).toEqual([]);
+    expect(await recover(stateDir, OTHER, deps)).toEqual([]);
     expect(readFileSync(resolvConf, "utf8")).toBe("before\n");
     expect(existsSync(undoPath(stateDir, "hq"))).toBe(false);
     expect(existsSync(live)).toBe(true);
@@ -161,7 +163,9 @@ describe("recover()", () => {
 
   test("keeps the kill switch of the account that begins, and says whom it lets us reach", async () => {
     const path = leave("HQ", [SWITCH, fileStep({ kind: "absent" })]);
-    expect(await recover(stateDir, "hq", deps)).toEqual([{ address: "203.0.113.7", port: 443 }]);
+    expect(await recover(stateDir, { name: "hq", keepsKillSwitch: true }, deps)).toEqual([
+      { address: "203.0.113.7", port: 443 },
+    ]);
     expect(tryReadLeftover(path)!.steps).toEqual([SWITCH]);
   });
 
@@ -173,16 +177,25 @@ describe("recover()", () => {
       path: stateDir,
     } as UndoStep;
     const path = leave("hq", [fileStep({ kind: "absent" }), failing]);
-    await recover(stateDir, undefined, deps);
+    await recover(stateDir, OTHER, deps);
     expect(warnings).toEqual(["undo_failed"]);
     expect(existsSync(resolvConf)).toBe(false);
     expect(tryReadLeftover(path)!.steps).toEqual([failing]);
   });
 
+  test("tries again what this process could not undo when the account ended last", async () => {
+    const path = leave("hq", [fileStep({ kind: "absent" })], tryMarkProcess(process.pid));
+    writeFileSync(join(stateDir, "resolv.conf"), "ours\n");
+    await recover(stateDir, OTHER, deps);
+    expect(existsSync(path)).toBe(true);
+    await recover(stateDir, { name: "hq", keepsKillSwitch: false }, deps);
+    expect(readdirSync(stateDir)).toEqual([]);
+  });
+
   test("warns of a file that it cannot read, and leaves it for people", async () => {
     const path = undoPath(stateDir, "hq");
     writeFileSync(path, "?");
-    await recover(stateDir, undefined, deps);
+    await recover(stateDir, OTHER, deps);
     expect(warnings).toEqual(["undo_unreadable"]);
     expect(existsSync(path)).toBe(true);
   });
