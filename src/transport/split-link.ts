@@ -37,7 +37,7 @@ export class SplitLink implements Link, EngineOwner {
   #socket: Socket<SplitLink> | undefined;
   /** Until TLS is left. */
   #engine: TlsEngine | undefined;
-  /** Clear bytes that came before `leaveTls`. The socket is not read meanwhile, so they are of one chunk. */
+  /** Clear bytes that came before `leaveTls`: few, for the socket is not read meanwhile. */
   #early: Uint8Array | undefined;
   /** Records that the socket has not taken. */
   #unsent: Uint8Array | undefined;
@@ -87,7 +87,12 @@ export class SplitLink implements Link, EngineOwner {
   /** Kept before the engine sees what came ahead: its owner may leave TLS as soon as he has read that. */
   #keep(early: Uint8Array): void {
     if (this.cipher === "") return this.abort("not_tls");
-    this.#early = early;
+    // The runtime may bring one more chunk after pause() (bun-interop.md 5).
+    const before = this.#early?.length ?? 0;
+    const joined = new Uint8Array(before + early.length);
+    if (this.#early !== undefined) joined.set(this.#early);
+    joined.set(early, before);
+    this.#early = joined;
     this.#socket?.pause();
     this.#deadline ??= this.#clock.after(LEAVE_MS, () => this.abort("tls_error"));
   }

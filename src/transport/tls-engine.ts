@@ -54,7 +54,9 @@ export class TlsEngine {
     });
     tls.on("drain", () => this.#owner?.drain());
     tls.on("end", () => this.#owner?.ended());
-    tls.on("error", (error: Error) => this.#owner?.failed(error));
+    for (const stream of [tls, this.#records]) {
+      stream.on("error", (error: Error) => this.#owner?.failed(error));
+    }
   }
 
   /** Takes records; it may keep the memory. What is in them reaches the owner before this returns. */

@@ -191,6 +191,27 @@ describe("leaveTls()", () => {
     expect(client.received.length).toBe(6 + CLEAR.length + 10);
   });
 
+  test("keeps what comes for as long as the dialler stays in TLS, and all of it in order", async () => {
+    const pair = await openPair();
+    const { server, client } = pair;
+    const sent = Buffer.concat([CLEAR, seededRandom(5).bytes(8_000_000)]);
+    server.onData = () => {
+      server.onData = () => {};
+      server.link.write(bytesOf("answer"));
+      server.link.leaveTls();
+      server.send(sent);
+    };
+    client.link.write(bytesOf("question"));
+    await until("clear bytes at the dialler", () => pair.clock.pending > 0, fast);
+    await Bun.sleep(50);
+    expect(await client.text()).toBe("answer");
+    client.onData = (chunk) => expect(chunk.constructor).toBe(Uint8Array);
+    client.link.leaveTls();
+    await until("all bytes", () => client.received.length === 6 + sent.length, fast);
+    expect(Buffer.compare(client.received.subarray(6), sent)).toBe(0);
+    expect(pair.clock.pending).toBe(0);
+  });
+
   test("carries 20 MB each way at once in the clear, with write() and drain()", async () => {
     const pair = await openPair();
     const { server, client } = pair;
