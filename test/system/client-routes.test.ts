@@ -383,6 +383,24 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft"], () => 
     names = startNames(SERVER);
   });
 
+  test("two accounts do not undo each other's rules", async () => {
+    const first = await connected(["--default-route"]);
+    const second = VpnClient.start(machine, {
+      server: `${SERVER}:5555`,
+      ...ALSO_GOOD,
+      address: "dhcp",
+      nic: "tap1",
+      flags: ["--default-route"],
+    });
+    await until("both", async () => /^16803:[^]*^16903:/m.test(await rules()));
+    expect(await deviceTo("192.0.2.1")).toBe("tap0");
+    await first.stop();
+    expect(await rules()).not.toMatch(/^16(800|900):/m);
+    expect([await deviceTo("192.0.2.1"), await deviceTo(SERVER)]).toEqual(["tap1", "eth0"]);
+    await second.stop();
+    await expectUntouched();
+  });
+
   test("wishes for DHCP without DHCP are refused before anything is changed", async () => {
     const flags = ["--default-route", "--address", "192.168.30.9/24", "--server", `${SERVER}:5555`];
     const login = ["--hub", HUB, "--user", "x", "--anonymous"];
