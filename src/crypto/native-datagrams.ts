@@ -118,14 +118,12 @@ class NativeDatagrams implements DatagramModule {
         this.#segment = bare + Math.min(padding, Math.max(0, whole - bare));
       }
       const missing = this.#segment - bare;
-      if (missing < 0 || out - start + this.#segment > room) break;
-      const isLast = missing > MAX_PADDING;
-      const sealed = bare + (isLast ? padding : missing);
-      this.#sealOne(out, frame, frameBytes, sealed, flag);
+      if (missing < 0 || missing > MAX_PADDING) break;
+      if (out - start + this.#segment > room) break;
+      this.#sealOne(out, frame, frameBytes, this.#segment, flag);
       this.#frames += 1;
-      out += sealed;
+      out += this.#segment;
       at = frame + frameBytes;
-      if (isLast) break;
     }
     this.#stoppedAt = at;
     return out - start;

@@ -184,7 +184,7 @@ export class UdpSocket {
       const message = messages[done]!;
       if (error === EAGAIN || error === ENOBUFS) {
         for (; done < count; done += 1) this.stats.refusedDatagrams += messages[done]!.datagrams;
-      } else if (message.segment > 0 && isRefusalToCut(error)) {
+      } else if (message.datagrams > 1 && isRefusalToCut(error)) {
         // Larger than the device's packets, or by a device that computes no checksums.
         this.#segmentLimit = error === EIO ? 0 : Math.min(this.#segmentLimit, message.segment);
         this.#sendApart(message, to);

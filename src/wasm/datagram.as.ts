@@ -33,7 +33,7 @@ let opened: usize = 0;
 /** Frames that the last `seal` sealed, and those that it left out for their length. */
 let sealedFrames: i32 = 0;
 let refusedFrames: i32 = 0;
-/** Where in the run the last `seal` stopped, and the size of its datagrams but the last. */
+/** Where in the run the last `seal` stopped, and the size of its datagrams. */
 let sealedTo: usize = 0;
 let segmentBytes: i32 = 0;
 
@@ -70,12 +70,11 @@ export function segment(): i32 {
 
 /**
  * Seals frames of the run from `at` on into datagrams of one size at `out`, and gives the bytes of all. It ends
- * with the run, with a datagram that is shorter than the others, before a frame that is too long for the size or
- * too short for its padding to make up for, or when `most` frames or `room` are used up. Up to 191 bytes behind
- * may be changed.
+ * with the run, before a frame that is too long for the size or too short for its padding to make up for, or when
+ * `most` frames or `room` are used up. Up to 191 bytes behind may be changed.
  *
  * @param size of the datagrams, from those before; 0 to take it from the first frame
- * @param padding of the first frame, 0 to 31, and of a frame that ends the datagrams
+ * @param padding of the first frame, 0 to 31
  * @param whole what a datagram should not exceed because of its padding
  * @param flag of all of them
  */
@@ -106,14 +105,12 @@ export function seal(
     const bare = OVERHEAD + frameBytes;
     if (segmentBytes == 0) segmentBytes = bare + min<i32>(padding, max<i32>(0, whole - bare));
     const missing = segmentBytes - bare;
-    if (missing < 0 || <i32>(out - start) + segmentBytes > room) break;
-    const isLast = missing > MAX_PADDING;
-    const sealed = bare + (isLast ? padding : missing);
-    sealOne(out, frame, frameBytes, sealed, flag);
+    if (missing < 0 || missing > MAX_PADDING) break;
+    if (<i32>(out - start) + segmentBytes > room) break;
+    sealOne(out, frame, frameBytes, segmentBytes, flag);
     sealedFrames += 1;
-    out += <usize>sealed;
+    out += <usize>segmentBytes;
     at = frame + <usize>frameBytes;
-    if (isLast) break;
   }
   sealedTo = at;
   return <i32>(out - start);

@@ -91,15 +91,17 @@ export class DatagramSender {
   /* 2. Seal */
 
   #sealRun(from: number, to: number, flag: number, now: number): void {
-    const { codec, liveness, stats } = this.#deps;
+    const { codec, liveness, stats, socket } = this.#deps;
     while (from + SIZE_BYTES <= to) {
       if (this.#used + MAX_DATAGRAM_BYTES > AREA_BYTES) this.flush();
       const message = this.#message();
-      this.#begin(PACKET_VIEW.getUint32(from), now);
+      const first = PACKET_VIEW.getUint32(from);
+      this.#begin(first, now);
+      const joins = socket.joins(codec.emptyBytes + first + MAX_PADDING_BYTES);
       const sealed = codec.seal(from, to, {
         out: areaAt + this.#used,
         room: Math.min(AREA_BYTES - this.#used, MAX_MESSAGE_BYTES - message.bytes),
-        most: MAX_SEGMENTS - message.datagrams,
+        most: joins ? MAX_SEGMENTS - message.datagrams : 1,
         segment: message.segment,
         padding: this.#padding(),
         whole: this.#whole,
@@ -138,10 +140,8 @@ export class DatagramSender {
     this.#open = undefined;
   }
 
-  /** The kernel cuts where all datagrams but the last are of one size. */
-  #mayGrow({ bytes, segment, datagrams }: OutgoingMessage): boolean {
-    const isEven = bytes === segment * datagrams;
-    return isEven && datagrams < MAX_SEGMENTS && this.#deps.socket.joins(segment);
+  #mayGrow({ segment, datagrams }: OutgoingMessage): boolean {
+    return datagrams < MAX_SEGMENTS && this.#deps.socket.joins(segment);
   }
 
   #padding(): number {

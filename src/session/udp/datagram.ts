@@ -38,7 +38,7 @@ export interface Sealed {
   /** Of all datagrams together. */
   bytes: number;
   datagrams: number;
-  /** Size of the datagrams, but of the last. */
+  /** Size of each of them. */
   segment: number;
   /** Blocks left out: no block is that long. */
   refused: number;

@@ -76,8 +76,9 @@ export class Liveness {
   /** The tick that a datagram of about this size carries. */
   tickFor(bytes: number, now: number): number {
     this.#age(now);
-    if (bytes >= this.largest) this.#sentTick = tickOf(now);
-    return this.#sentTick;
+    // One that was told back: no datagram with a later one may arrive unless a large one does.
+    if (bytes < this.largest) return Math.max(1, this.#echoedTick);
+    return (this.#sentTick = tickOf(now));
   }
 
   /** Datagrams of up to this size have been sent. */

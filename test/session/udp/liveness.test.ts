@@ -63,7 +63,7 @@ describe("Liveness", () => {
     expect(live.largest).toBe(1_414);
     // What is lost for its size: the peer goes on to tell of the tick before.
     for (let now = 13_000; now <= 15_000; now += 500) {
-      expect(live.tickFor(100, now)).toBe(12_500);
+      expect(live.tickFor(100, now)).toBe(12_000);
       live.heard(now, 12_000, now);
     }
     expect(live.isAlive(15_001)).toBe(true);
