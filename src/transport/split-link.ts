@@ -5,6 +5,7 @@ import { setNotSentLowat } from "../platform/socket-option.ts";
 import { descriptorOf } from "./adopt-socket.ts";
 import { RecordSplitter } from "./record-splitter.ts";
 import { TlsEngine, type EngineOwner } from "./tls-engine.ts";
+import type { TlsOptions } from "./tls-dialer.ts";
 import {
   endpointsOf,
   failureReason,
@@ -199,8 +200,21 @@ export class SplitLink implements Link, EngineOwner {
   }
 }
 
+/** Begins TLS on a connected socket, which tells `opening` of its link. */
+export function beginSplitTls(
+  socket: Socket<unknown>,
+  options: TlsOptions,
+  opening: LinkOpening<SplitLink>,
+): void {
+  const link = new SplitLink(options.clock, opening);
+  const own = socket as Socket<SplitLink>;
+  own.data = link;
+  own.reload({ socket: splitCallbacks(options.onFault) });
+  link.attach(own, options.serverName);
+}
+
 /** The socket callbacks of Bun, which hand everything to the link in `socket.data`. */
-export function splitCallbacks(onFault: (error: Error) => void) {
+function splitCallbacks(onFault: (error: Error) => void) {
   return {
     data: (socket: Socket<SplitLink>, chunk: Buffer) => socket.data.received(chunk),
     drain: (socket: Socket<SplitLink>) => socket.data.drained(),

@@ -3,7 +3,6 @@ import type { Clock } from "../base/clock.ts";
 import { messageOf, VpnError } from "../base/errors.ts";
 import { raceAddresses, joinFailures } from "./happy-eyeballs.ts";
 import { HostAddresses, type AddressFamily, type Lookup } from "./host-addresses.ts";
-import { SplitLink, splitCallbacks } from "./split-link.ts";
 import { connectTcp, formatEndpoint, type TcpSocket } from "./tcp-socket.ts";
 import {
   linkCallbacks,
@@ -48,6 +47,13 @@ export interface DialOptions {
   readonly lookup?: Lookup;
 }
 
+/** What the client's side of TLS needs to know. */
+export interface TlsOptions {
+  readonly serverName: string;
+  readonly clock: Clock;
+  readonly onFault: (error: Error) => void;
+}
+
 export interface DialedLink {
   readonly link: Link;
   readonly certificate: PeerCertificate;
@@ -68,11 +74,13 @@ export async function dialHost(options: DialOptions): Promise<DialedLink & { add
   const addresses = new HostAddresses(hop.host, options.family, { clock, lookup: options.lookup });
   const failures: Error[] = [];
   try {
+    // Few links may leave TLS, and what that takes costs 7 MB and a 60th of a second to load.
+    const begin = options.mayLeaveTls ? (await import("./split-link.ts")).beginSplitTls : beginTls;
     for (;;) {
       const { address, tcp } = await connectFirst(addresses, hop.port, options, failures);
       try {
         if (proxy !== undefined) await talkToProxy(tcp, proxy, options, { clock, signal });
-        const dialed = await secure(tcp, options);
+        const dialed = await secure(tcp, options, begin);
         return { ...dialed, address: proxy === undefined ? address : options.host };
       } catch (error) {
         tcp.abort();
@@ -113,7 +121,7 @@ async function connectFirst(
 }
 
 /** TLS on an open TCP connection. @throws VpnError `tls_failed`, `timeout`, `cancelled`. */
-function secure(tcp: TcpSocket, options: DialOptions): Promise<DialedLink> {
+function secure(tcp: TcpSocket, options: DialOptions, begin: typeof beginTls): Promise<DialedLink> {
   return new Promise((resolve, reject) => {
     const where = formatEndpoint(options.host, options.port);
     let link: Link | undefined;
@@ -148,28 +156,20 @@ function secure(tcp: TcpSocket, options: DialOptions): Promise<DialedLink> {
       gone() {},
     };
     try {
-      beginTls(tcp.release(), options, opening);
+      begin(tcp.release(), { ...options, serverName: options.serverName ?? options.host }, opening);
     } catch (error) {
       fail("tls_failed", messageOf(error));
     }
   });
 }
 
-function beginTls(socket: Socket<unknown>, options: DialOptions, opening: LinkOpening<Link>): void {
-  const serverName = options.serverName ?? options.host;
-  if (options.mayLeaveTls === true) {
-    const link = new SplitLink(options.clock, opening);
-    const own = socket as Socket<SplitLink>;
-    own.data = link;
-    own.reload({ socket: splitCallbacks(options.onFault) });
-    return link.attach(own, serverName);
-  }
+function beginTls(socket: Socket<unknown>, options: TlsOptions, opening: LinkOpening<Link>): void {
   // Without a handler for data the runtime makes no copy of the records that it hands to TLS.
   socket.reload({ socket: { drain() {} } });
   const link = new TlsLink(options.clock, opening);
   const [, secured] = socket.upgradeTLS<TlsLink>({
     data: link,
-    tls: { rejectUnauthorized: false, serverName } as Bun.TLSOptions,
+    tls: { rejectUnauthorized: false, serverName: options.serverName } as Bun.TLSOptions,
     socket: linkCallbacks(options.onFault),
   });
   link.attach(secured);
