@@ -1,4 +1,4 @@
-import type { DialPhase } from "../session/dial.ts";
+import type { DialPhase } from "../session/dial-target.ts";
 import type { StreamStatus } from "../session/stream-status.ts";
 
 export type ClientState = DialPhase | "connected" | "retrying" | "disconnecting";

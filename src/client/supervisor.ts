@@ -3,7 +3,7 @@ import { messageOf, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts
 import { afterLong } from "../base/long-timer.ts";
 import type { Random } from "../base/random.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
-import type { DialedSession, DialPhase } from "../session/dial.ts";
+import type { DialedSession, DialPhase } from "../session/dial-target.ts";
 import type { Session } from "../session/session.ts";
 import { retryAfter, type RetryPolicy } from "./retry.ts";
 

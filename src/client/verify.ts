@@ -4,7 +4,7 @@ import { messageOf, VpnError } from "../base/errors.ts";
 import { tryParseAddress } from "../base/ip.ts";
 import type { VerifySetting } from "../config/client-config.ts";
 import { nameOfPem, readCertificates } from "../config/pem-source.ts";
-import type { ShownCertificate } from "../session/dial.ts";
+import type { ShownCertificate } from "../session/dial-target.ts";
 import type { KnownServer } from "./known-servers.ts";
 
 /** How the server's certificate is judged: `verify` of an account (config-proposal.md 7.4). */

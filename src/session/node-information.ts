@@ -17,6 +17,9 @@ export interface NodeInformation {
   readonly serverHost: string;
   readonly serverAddress: string;
   readonly serverPort: number;
+  /** The proxy that stands between, if one does. */
+  readonly proxy:
+    { readonly host: string; readonly address: string; readonly port: number } | undefined;
   /** 16 random bytes of this installation. */
   readonly installation: Uint8Array;
 }
@@ -31,7 +34,7 @@ export function nodeInformation(pack: Pack, node: NodeInformation): Pack {
     .setStr("ClientOsProductId", "--")
     .setStr("ClientHostname", node.hostName)
     .setStr("ServerHostname", node.serverHost)
-    .setStr("ProxyHostname", "")
+    .setStr("ProxyHostname", node.proxy?.host ?? "")
     .setData("UniqueId", node.installation)
     .setInt("ClientProductVer", swapBytes(WIRE_VERSION))
     .setInt("ClientProductBuild", swapBytes(WIRE_BUILD))
@@ -39,10 +42,10 @@ export function nodeInformation(pack: Pack, node: NodeInformation): Pack {
     .setInt("ServerProductBuild", swapBytes(node.serverBuild))
     .setInt("ClientPort", swapBytes(node.clientPort))
     .setInt("ServerPort2", swapBytes(node.serverPort))
-    .setInt("ProxyPort", 0);
+    .setInt("ProxyPort", swapBytes(node.proxy?.port ?? 0));
   address(pack, "Client", node.clientAddress);
   address(pack, "Server", node.serverAddress);
-  address(pack, "Proxy", "0.0.0.0");
+  address(pack, "Proxy", node.proxy?.address ?? "0.0.0.0");
   for (const name of ["V_IsWindows", "V_IsNT", "V_IsServer", "V_IsBeta"]) pack.setBool(name, false);
   for (const name of ["V_VerMajor", "V_VerMinor", "V_Build", "V_ServicePack"]) pack.setInt(name, 0);
   return pack.setStr("V_Title", node.osName);

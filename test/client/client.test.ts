@@ -12,7 +12,7 @@ import type { NicSettings, VirtualNic } from "../../src/client/nic.ts";
 import type { ClientEvent } from "../../src/client/status.ts";
 import type { OpenSession } from "../../src/client/supervisor.ts";
 import { createLog } from "../../src/observe/log.ts";
-import type { DialDeps, DialTarget } from "../../src/session/dial.ts";
+import type { DialDeps, DialTarget } from "../../src/session/dial-target.ts";
 import { DHCP_TYPE } from "../../src/wire/dhcp.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { encodeReply, readRequest, typeName, usualOptions } from "../support/dhcp-server.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
 import { Supervisor, type OpenSession } from "../../src/client/supervisor.ts";
-import type { DialPhase } from "../../src/session/dial.ts";
+import type { DialPhase } from "../../src/session/dial-target.ts";
 import { FakeSession } from "../support/fake-session.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 

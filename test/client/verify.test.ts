@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { ExitError } from "../../src/base/errors.ts";
 import type { KnownServer } from "../../src/client/known-servers.ts";
 import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "../../src/client/verify.ts";
-import type { ShownCertificate } from "../../src/session/dial.ts";
+import type { ShownCertificate } from "../../src/session/dial-target.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 const SERVER = { host: "vpn.example", port: 443 };

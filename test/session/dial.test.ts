@@ -6,7 +6,8 @@ import { createServer, type Socket } from "node:net";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
 import { hashUserPassword } from "../../src/crypto/password.ts";
 import type { CloseReason } from "../../src/hub/port.ts";
-import { dial, type DialedSession, type DialTarget } from "../../src/session/dial.ts";
+import type { DialedSession, DialTarget } from "../../src/session/dial-target.ts";
+import { dial } from "../../src/session/dial.ts";
 import { encodeHello, packReply } from "../../src/session/handshake.ts";
 import { Heartbeat } from "../../src/session/heartbeat.ts";
 import { encodeWelcome } from "../../src/session/welcome.ts";
@@ -160,7 +161,7 @@ describe("dial() against our server", () => {
   });
 
   test("a hashed login is refused where the server takes none", async () => {
-    const at = await startServer({ settings: { hashedLogin: false } });
+    const at = await startServer({ hubs: [hub("VPN", USERS, { hashedLogin: false })] });
     expect((await dialer.failure(at.port)).code).toBe("refused_9");
     await dialer.dial(at.port, {
       credential: { kind: "plain-password", password: text("wonderland") },

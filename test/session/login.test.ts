@@ -256,6 +256,7 @@ const outgoing: OutgoingLogin = {
     serverHost: "vpn.example",
     serverAddress: "198.51.100.1",
     serverPort: 443,
+    proxy: undefined,
     installation: seededRandom(6).bytes(16),
   },
 };
@@ -300,6 +301,17 @@ describe("encodeLogin()", () => {
     expect(pack.int("ServerProductVer")).toBe(0xf6010000);
     expect(pack.address("ClientIpAddress")).toBe("192.0.2.7");
     expect(pack.int("ClientIpAddress")).toBe(0x070200c0);
+  });
+
+  test("a proxy is told of where there is one", () => {
+    const proxy = { host: "proxy.example", address: "203.0.113.9", port: 3128 };
+    const pack = encodeLogin({ ...outgoing, node: { ...outgoing.node, proxy } });
+    expect([pack.str("ProxyHostname"), pack.address("ProxyIpAddress")]).toEqual([
+      "proxy.example",
+      "203.0.113.9",
+    ]);
+    expect(pack.int("ProxyPort")).toBe(0x380c0000);
+    expect(encodeLogin(outgoing).address("ProxyIpAddress")).toBe("0.0.0.0");
   });
 
   test("an IPv6 address is sent beside an unset IPv4 one", () => {
