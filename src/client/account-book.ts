@@ -1,5 +1,6 @@
 import { EXIT, ExitError } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
+import { faultOfAccount } from "../config/account-fault.ts";
 import {
   differences,
   encodeAccount,
@@ -44,8 +45,9 @@ export class AccountBook {
   /** @throws ExitError 64 for a name that is none, 73 for one that is taken */
   addAccount(account: AccountConfig): void {
     this.#refuseName("account", account.name, ACCOUNT_NAMES);
-    const { keys, secrets } = encodeAccount(asKept(account));
-    this.#write("account", account.name, trimAccount(keys), secrets);
+    const encoded = encodeAccount(asKept(account));
+    refuseFaults(encoded);
+    this.#write("account", account.name, trimAccount(encoded.keys), encoded.secrets);
   }
 
   /** @throws ExitError 64 where there is none of this name */
@@ -54,6 +56,7 @@ export class AccountBook {
     // A password that stays as it is stays where it is: in a file, perhaps.
     const kept = isSameSecret(next, before) ? next : asKept(next);
     const [from, to] = [encodeAccount(before), encodeAccount(kept)];
+    refuseFaults(to);
     this.#change("account", next.name, from, to, trimAccount);
   }
 
@@ -73,10 +76,15 @@ export class AccountBook {
     });
   }
 
-  /** A declared one stays away until its text in the file changes or `reset` is called. @throws ExitError 64 */
-  removeAccount(name: string): void {
-    this.account(name);
-    this.#remove("account", name);
+  /**
+   * A declared one stays away until its text in the file changes or `reset` is called. Gives the name as it is
+   * spelt. @throws ExitError 64
+   */
+  removeAccount(name: string): string {
+    // One that is passed over because of a fault is there to be removed, too.
+    const known = this.#find("account", name)?.name ?? this.account(name).name;
+    this.#remove("account", known);
+    return known;
   }
 
   /** Takes back what commands changed of a declared account. @throws ExitError 64 where nothing was changed */
@@ -245,6 +253,12 @@ export class AccountBook {
       store.objects.override(kind, tombstone, clock.wall());
     });
   }
+}
+
+/** What is kept must be read again by the next command. */
+function refuseFaults(encoded: EncodedObject): void {
+  const fault = faultOfAccount(encoded);
+  if (fault !== undefined) throw new ExitError(EXIT.data, `Cannot keep the account: ${fault}`);
 }
 
 function isSameSecret(a: AccountConfig, b: AccountConfig): boolean {

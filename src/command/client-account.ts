@@ -54,8 +54,7 @@ export function remove(
   name = "",
 ): Promise<ExitCode> {
   const change = (book: AccountBook) => {
-    const known = book.account(name).name;
-    book.removeAccount(known);
+    const known = book.removeAccount(name);
     return { text: `Removed the account ${known}`, json: { removed: known } };
   };
   return changeBook(environment, flags, change, name);

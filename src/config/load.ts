@@ -8,7 +8,7 @@ import { type ConfigProblem, ConfigProblemsError, formatProblem } from "./proble
 import { path as pathShape } from "./scalar-shapes.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { SCHEMA_VERSION, serverSchema } from "./server-schema.ts";
-import { mismatch, Place, type ReadContext, type Shape } from "./shape.ts";
+import { joinKeys, mismatch, Place, type ReadContext, type Shape } from "./shape.ts";
 import { isShared, systemFiles } from "./source-files.ts";
 import type { StateStore } from "./state-store.ts";
 import { noSources, readSources, type Sources } from "./sources.ts";
@@ -55,19 +55,85 @@ export function loadClientConfig(
   options: LoadOptions,
   openState: (stateDir: string | undefined) => OpenedState | undefined = () => undefined,
 ): LoadedClient {
+  let state: { readonly opened: OpenedState | undefined } | undefined;
   let objects: readonly OwnedObject[] = [];
-  const merge = (root: TomlTable, context: ReadContext): TomlTable => {
-    const state = openState(stateDirOf(root, context));
-    const merged =
-      state === undefined
-        ? declaredOnly(root, CLIENT_KINDS)
-        : mergeState(root, state.store, CLIENT_KINDS, { path: state.path, warn: options.warn });
-    objects = merged.objects;
-    return merged.root;
-  };
+  // Told once, though the files may be read twice.
+  const doubts = new Map<string, ConfigProblem>();
+  const warn = (problem: ConfigProblem) => doubts.set(formatProblem(problem), problem);
   const path = options.path ?? defaultClientPath(options);
-  const { root: _, ...loaded } = load(path, clientSchema, options, merge);
+  const read = (without: ReadonlySet<string>): Loaded<ClientConfig> => {
+    const merge = (root: TomlTable, context: ReadContext): TomlTable => {
+      state ??= { opened: openState(stateDirOf(root, context)) };
+      const { opened } = state;
+      const merged =
+        opened === undefined
+          ? declaredOnly(root, CLIENT_KINDS)
+          : mergeState(root, opened.store, CLIENT_KINDS, { path: opened.path, warn, without });
+      objects = merged.objects;
+      return opened === undefined ? merged.root : withoutLostNics(merged.root, opened.path, warn);
+    };
+    const { root: _, ...loaded } = load(path, clientSchema, { ...options, warn }, merge);
+    return loaded;
+  };
+  let loaded: Loaded<ClientConfig>;
+  try {
+    loaded = read(new Set());
+  } catch (error) {
+    const faulty = faultsOfState(error, state?.opened?.path, objects);
+    if (faulty === undefined) throw error;
+    for (const { problem } of faulty) warn({ ...problem, text: `passed over: ${problem.text}` });
+    loaded = read(new Set(faulty.map(({ owner }) => owner)));
+  }
+  for (const problem of doubts.values()) options.warn(problem);
   return { ...loaded, objects };
+}
+
+/** Accounts of state.db lose a NIC that the file has no more; one that the file gives an account is the file's fault. */
+function withoutLostNics(
+  root: TomlTable,
+  path: string,
+  warn: (problem: ConfigProblem) => void,
+): TomlTable {
+  const [nics, accounts] = [root.entries.get("nic")?.value, root.entries.get("account")];
+  if (accounts?.value.kind !== "table") return root;
+  const known = new Set(nics?.kind === "table" ? [...nics.entries.keys()].map(lower) : []);
+  const kept = new Map(accounts.value.entries);
+  for (const [name, entry] of kept) {
+    const table = entry.value;
+    const nic = table.kind === "table" ? table.entries.get("nic")?.value : undefined;
+    if (table.kind !== "table" || nic?.kind !== "string" || nic.at.file !== path) continue;
+    if (known.has(lower(nic.value))) continue;
+    const text = `there is no NIC ${JSON.stringify(nic.value)} any more`;
+    warn({ position: nic.at, key: joinKeys("account", name, "nic"), text });
+    const entries = new Map(table.entries);
+    entries.delete("nic");
+    kept.set(name, { ...entry, value: { ...table, entries } });
+  }
+  const value = { ...accounts.value, entries: kept };
+  return { ...root, entries: new Map(root.entries).set("account", { ...accounts, value }) };
+}
+
+function lower(name: string): string {
+  return name.toLowerCase();
+}
+
+/**
+ * The objects of state.db that have faults, if nothing else has: a certificate that was deleted since must not keep
+ * people from the command that mends it. Undefined for all other errors.
+ */
+function faultsOfState(
+  error: unknown,
+  path: string | undefined,
+  objects: readonly OwnedObject[],
+): { readonly problem: ConfigProblem; readonly owner: string }[] | undefined {
+  if (!(error instanceof ConfigProblemsError) || path === undefined) return undefined;
+  const owners = objects.map(({ kind, name }) => joinKeys(kind, name));
+  const found = error.problems.flatMap((problem) => {
+    const { key } = problem;
+    const owner = owners.find((prefix) => key === prefix || key.startsWith(`${prefix}.`));
+    return owner === undefined || problem.position.file !== path ? [] : [{ problem, owner }];
+  });
+  return found.length === error.problems.length ? found : undefined;
 }
 
 export interface OpenedState {

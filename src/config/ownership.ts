@@ -44,13 +44,18 @@ export function declaredOnly(root: TomlTable, kinds: readonly ObjectKind[]): Mer
 
 /**
  * What files and database make together. Changes to a declared object whose text has become another are forgotten:
- * the file wins. `path` is that of the database, for faults of what it holds.
+ * the file wins. `path` is that of the database, for faults of what it holds; what the database holds of the objects
+ * `without`, named as `account.hq`, is passed over.
  */
 export function mergeState(
   root: TomlTable,
   store: StateStore,
   kinds: readonly ObjectKind[],
-  deps: { readonly path: string; readonly warn: (problem: ConfigProblem) => void },
+  deps: {
+    readonly path: string;
+    readonly warn: (problem: ConfigProblem) => void;
+    readonly without: ReadonlySet<string>;
+  },
 ): Merged {
   const at: SourcePosition = { file: deps.path, line: 1, column: 1 };
   const merged: TomlTable = { ...root, entries: new Map(root.entries) };
@@ -71,9 +76,11 @@ export function mergeState(
         forgetChange(store, kind, name);
         warn(name, "the file has changed: what commands had changed of it is dropped");
       }
-      const keys = isStale ? undefined : change?.keys;
+      const isSkipped = deps.without.has(joinKeys(kind, name));
+      const keys = isStale || isSkipped ? undefined : change?.keys;
       const isRemoved = change !== undefined && !isStale && change.keys === undefined;
-      const origin = isRemoved ? "removed" : keys === undefined ? "declared" : "changed";
+      const isChanged = change !== undefined && !isStale;
+      const origin = isRemoved ? "removed" : isChanged ? "changed" : "declared";
       objects.push({ name, kind, origin, baseHash });
       if (isRemoved) continue;
       const value =
@@ -87,6 +94,7 @@ export function mergeState(
         continue;
       }
       objects.push({ name, kind, origin: "dynamic", baseHash: "" });
+      if (deps.without.has(joinKeys(kind, name))) continue;
       const value = overlay(emptyTable(at), keys, at, secretsOf(name));
       table.entries.set(name, { keyAt: at, value });
     }
@@ -131,6 +139,15 @@ export function isSecret(
   value: StoredValue | undefined,
 ): value is Extract<StoredValue, { stored: string }> {
   return typeof value === "object" && value !== null && "stored" in value;
+}
+
+/** The table that such keys stand for, so that a schema can check it. */
+export function tableOfKeys(
+  keys: StoredKeys,
+  secrets: Readonly<Record<string, Uint8Array>>,
+  at: SourcePosition,
+): TomlNode {
+  return overlay(emptyTable(at), keys, at, (key) => secrets[key]);
 }
 
 function tableOf(root: TomlTable, kind: ObjectKind): TomlTable {

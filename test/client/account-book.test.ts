@@ -258,6 +258,52 @@ describe("an account of client.toml", () => {
   });
 });
 
+describe("an account with a fault", () => {
+  test("is not kept", () => {
+    const host = made("lab", { host: "a b" });
+    expect(exitOf(() => book().addAccount(host))).toMatch(
+      /^65 Cannot keep the account: to: expected/,
+    );
+    const gone = { kind: "certificate", cert: { path: "/nonexistent" }, key: { pem: "" } } as const;
+    const change = { ...account("hq"), credential: gone };
+    expect(exitOf(() => book().changeAccount(change))).toContain("/nonexistent does not exist");
+    expect(names()).toEqual(["hq"]);
+  });
+
+  test("that came later is passed over with a word, and can be removed or reset", () => {
+    const keys = { to: "h/x", user: "u", cert: "/gone", key: "/gone" };
+    store.objects.put("account", "lab", keys, 1);
+    store.objects.put("account", "good", { to: "h/x", user: "u" }, 2);
+    book().changeAccount({ ...account("hq"), retry: 3 });
+    const [change] = store.objects.overrides("account");
+    store.objects.override("account", { ...change!, keys: { retry: "often" } }, 3);
+    warnings = [];
+    expect(names()).toEqual(["hq", "good"]);
+    expect(account("hq").retry).toBe("forever");
+    expect(warnings[0]).toBe(
+      'state.db:1:1: account.hq.retry: passed over: expected "forever", found "often"',
+    );
+    expect(warnings.join()).toContain("account.lab.cert: passed over: /gone does not exist");
+    book().reset("account", "hq");
+    expect(book().removeAccount("LAB")).toBe("lab");
+    warnings = [];
+    expect([names(), warnings]).toEqual([["hq", "good"], []]);
+  });
+
+  test("whose NIC the file has no more gets another", () => {
+    book().addAccount(made("lab", { nic: "eth" }));
+    file = FILE.replace("[nic.eth]", "[nic.new]");
+    expect(account("lab").nic).toBeUndefined();
+    expect(warnings).toEqual(['state.db:1:1: account.lab.nic: there is no NIC "eth" any more']);
+  });
+
+  test("in the file is the file's, and stops everything", () => {
+    store.objects.put("account", "lab", { to: "h/x", user: "u", retry: -1 }, 1);
+    file = `${FILE}retry = -2\n`;
+    expect(() => load()).toThrow("account.hq.retry: expected a whole number");
+  });
+});
+
 describe("a NIC made by a command", () => {
   const nic = { ...DEFAULT_NIC, name: "Work", device: "vpn_work", mtu: 1400 };
 
