@@ -1,3 +1,4 @@
+import type { Clock, Timer } from "../base/clock.ts";
 import { ProtocolError } from "../base/errors.ts";
 import type { FrameSink } from "../hub/port.ts";
 import type { Link, LinkHandler } from "../transport/tls-link.ts";
@@ -9,6 +10,13 @@ import { StreamParser, type ReceivedCounts } from "./stream-parser.ts";
 export const DIRECTION = { BOTH: 0, TO_CLIENT: 1, TO_SERVER: 2 } as const;
 export type Direction = (typeof DIRECTION)[keyof typeof DIRECTION];
 
+/**
+ * Between the last frame of a connection that is replaced and its end. The reference reads a socket until it gives
+ * nothing more, and where that is its end, drops with it what it has read and not yet looked at. Less than the least
+ * interval between two connections, so that the server never counts two that are leaving.
+ */
+const RETIRE_PAUSE_MS = 500;
+
 /** Which end of the cable this is. */
 export type SessionEnd = "server" | "client";
 
@@ -19,6 +27,7 @@ export interface ConnectionOwner {
   /** Where received blocks go. */
   readonly inbound: FrameSink;
   readonly received: ReceivedCounts;
+  readonly clock: Clock;
   drained(): void;
   keepalive(body: Uint8Array): void;
   lost(connection: Connection, reason: string): void;
@@ -35,6 +44,7 @@ export class Connection implements LinkHandler {
   heardItems = 0;
   nextKeepaliveAt = 0;
   #isRetiring = false;
+  #leaving: Timer | undefined;
   readonly #parser: StreamParser;
   readonly #owner: ConnectionOwner;
 
@@ -83,6 +93,7 @@ export class Connection implements LinkHandler {
   }
 
   closed(reason: string): void {
+    this.#leaving?.cancel();
     this.#owner.lost(this, reason);
   }
 
@@ -100,6 +111,9 @@ export class Connection implements LinkHandler {
   }
 
   #leaveWhenSent(): void {
-    if (!this.outlet.batch.isBlocked) this.link.closeInOrder({ readsOn: true });
+    if (this.outlet.batch.isBlocked || this.#leaving !== undefined) return;
+    this.#leaving = this.#owner.clock.after(RETIRE_PAUSE_MS, () =>
+      this.link.closeInOrder({ readsOn: true }),
+    );
   }
 }

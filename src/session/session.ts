@@ -201,6 +201,10 @@ export class Session implements Port, ConnectionOwner, Beating {
 
   // In: what the connections report.
 
+  get clock(): Clock {
+    return this.#deps.clock;
+  }
+
   get inbound(): FrameSink {
     return this.#decoder ?? this.#sink;
   }
