@@ -1,12 +1,7 @@
 // ChaCha20 (RFC 8439 2.3, 2.4): the key stream, three blocks at a time where there are vector instructions.
 //
-// Each double round takes a block of Poly1305 along: its multiplications wait for one another, and meanwhile the
-// processor's vector units are busy. One after the other they take a third longer.
-//
 // A block's four rows are four vectors, so three blocks leave room in sixteen registers for one temporary, and rounds
 // over diagonals are lane rotations. Four blocks of sixteen vectors are slower: the compiler keeps them on the stack.
-
-import { takeBlock, takeBlocks } from "./poly1305.as";
 
 /** Bytes of key stream that one step makes, and the blocks that they are. */
 export const STEP_BYTES: usize = ASC_FEATURE_SIMD ? 192 : 64;
@@ -18,8 +13,6 @@ const COUNTER: usize = 48;
 const NONCE: usize = 52;
 const WORK: usize = 64;
 export const STATE_BYTES: usize = 128;
-/** Blocks of 16 bytes that a step can take along: as much as it makes key stream. */
-export const HASHED_MOST: i32 = <i32>(STEP_BYTES >> 4);
 
 let state: usize = 0;
 
@@ -43,22 +36,20 @@ export function setNonce(at: usize): void {
   store<u32>(state + NONCE, load<u32>(at, 8), 8);
 }
 
-/**
- * Adds a step of key stream from block `counter` on, and takes the first `hashed` blocks of 16 bytes at `hashAt`, at
- * most HASHED_MOST, into the tag. The step is always whole, however little of it is wanted.
- */
-export function addStep(to: usize, from: usize, counter: u32, hashAt: usize, hashed: i32): void {
-  if (ASC_FEATURE_SIMD) {
-    addThreeBlocks(to, from, counter, hashAt, hashed);
-  } else {
-    takeBlocks(hashAt, hashed << 4);
-    addBlock(to, from, counter);
+/** Adds `bytes` of key stream from block `counter` on, in whole steps: up to a step less one byte more is changed. */
+export function addKeyStream(to: usize, from: usize, bytes: i32, counter: u32): void {
+  for (let left = bytes; left > 0; left -= <i32>STEP_BYTES) {
+    if (ASC_FEATURE_SIMD) addThreeBlocks(to, from, counter);
+    else addBlock(to, from, counter);
+    to += STEP_BYTES;
+    from += STEP_BYTES;
+    counter += STEP_BLOCKS;
   }
 }
 
 /* Vectors: a, b, c, d are the rows of the first block, e to h of the second, p to s of the third. */
 
-function addThreeBlocks(to: usize, from: usize, counter: u32, hashAt: usize, hashed: i32): void {
+function addThreeBlocks(to: usize, from: usize, counter: u32): void {
   const last = i32x4.replace_lane(v128.load(state, 48), 0, counter);
   let a = v128.load(state);
   let b = v128.load(state, 16);
@@ -73,7 +64,6 @@ function addThreeBlocks(to: usize, from: usize, counter: u32, hashAt: usize, has
   let r = c;
   let s = i32x4.add(last, i32x4(2, 0, 0, 0));
   for (let n = 0; n < 10; n += 1) {
-    if (n < hashed) takeBlock(hashAt + <usize>(n << 4));
     a = i32x4.add(a, b);
     d = left16(v128.xor(d, a));
     e = i32x4.add(e, f);
@@ -145,7 +135,6 @@ function addThreeBlocks(to: usize, from: usize, counter: u32, hashAt: usize, has
     h = lanes1(h);
     s = lanes1(s);
   }
-  if (hashed > 10) takeBlocks(hashAt + 160, (hashed - 10) << 4);
   // Loaded anew: kept in registers they would push the rows out of them.
   const row0 = v128.load(state);
   addRow(to, from, i32x4.add(a, row0));

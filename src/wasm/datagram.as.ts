@@ -4,7 +4,7 @@
 //   nonce[12]  sealed: cookie u32, sender's tick u64, echoed tick u64, size u16, flag u8, frame, zeros  tag[16]
 //
 // Compiled by compile.ts; `crypto/chacha20poly1305.ts` gives it a face in TypeScript.
-import { decrypt, encrypt, NONCE_BYTES, setScratch, TAG_BYTES } from "./aead.as";
+import { decrypt, encrypt, NONCE_BYTES, setScratch, TAG_BYTES, verify } from "./aead.as";
 export { setKey } from "./chacha20.as";
 
 /* Specification constants. */
@@ -146,17 +146,17 @@ export function open(at: usize, bytes: i32, out: usize, cookie: u32): i32 {
   if (textBytes < <i32>HEADER_BYTES) return TOO_SHORT;
   if (bytes > MAX_DATAGRAM) return TOO_LONG;
   const from = at + NONCE_BYTES;
+  if (!verify(at, from, textBytes)) return WRONG_TAG;
   // The payload shall end up behind its size, so the header goes over the end of the frame before, for a moment.
   const to = out + SIZE_BYTES - HEADER_BYTES;
   const before = load<u64>(to);
   const before2 = load<u64>(to, 8);
   const before3 = load<u32>(to, 16);
-  const isGenuine = decrypt(at, to, from, textBytes);
-  if (isGenuine) copy(opened, to, 32);
+  decrypt(to, from, textBytes);
+  copy(opened, to, 32);
   store<u64>(to, before);
   store<u64>(to, before2, 8);
   store<u32>(to, before3, 16);
-  if (!isGenuine) return WRONG_TAG;
   if (bswap<u32>(load<u32>(opened + HEADER_COOKIE)) != cookie) return WRONG_COOKIE;
   const size = <i32>bswap<u16>(load<u16>(opened + HEADER_SIZE));
   if (<i32>HEADER_BYTES + size > textBytes || size > MAX_PAYLOAD) return WRONG_SIZE;

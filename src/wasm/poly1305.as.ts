@@ -9,13 +9,6 @@ let h1: u64 = 0;
 let h2: u64 = 0;
 let h3: u64 = 0;
 let h4: u64 = 0;
-let r0: u64 = 0;
-let r1: u64 = 0;
-let r2: u64 = 0;
-let r3: u64 = 0;
-let s1: u64 = 0;
-let s2: u64 = 0;
-let s3: u64 = 0;
 let keyAt: usize = 0;
 
 const WORD: u64 = 0xffff_ffff;
@@ -23,13 +16,6 @@ const WORD: u64 = 0xffff_ffff;
 /** Begins anew under the 32 bytes of a one-time key, which must stay until `finish`. */
 export function begin(key: usize): void {
   keyAt = key;
-  r0 = (<u64>load<u32>(key)) & 0x0fff_ffff;
-  r1 = (<u64>load<u32>(key, 4)) & 0x0fff_fffc;
-  r2 = (<u64>load<u32>(key, 8)) & 0x0fff_fffc;
-  r3 = (<u64>load<u32>(key, 12)) & 0x0fff_fffc;
-  s1 = r1 + (r1 >> 2);
-  s2 = r2 + (r2 >> 2);
-  s3 = r3 + (r3 >> 2);
   h0 = 0;
   h1 = 0;
   h2 = 0;
@@ -39,27 +25,41 @@ export function begin(key: usize): void {
 
 /** Takes the whole blocks of 16 bytes among `bytes`. */
 export function takeBlocks(at: usize, bytes: i32): void {
-  for (const end = at + (bytes & ~15); at < end; at += 16) takeBlock(at);
-}
-
-/** Takes one block of 16 bytes. */
-export function takeBlock(at: usize): void {
-  const a0 = h0 + <u64>load<u32>(at);
-  const a1 = h1 + <u64>load<u32>(at, 4);
-  const a2 = h2 + <u64>load<u32>(at, 8);
-  const a3 = h3 + <u64>load<u32>(at, 12);
-  const a4 = h4 + 1;
-  const d0 = a0 * r0 + a1 * s3 + a2 * s2 + a3 * s1;
-  const d1 = a0 * r1 + a1 * r0 + a2 * s3 + a3 * s2 + a4 * s1 + (d0 >> 32);
-  const d2 = a0 * r2 + a1 * r1 + a2 * r0 + a3 * s3 + a4 * s2 + (d1 >> 32);
-  const d3 = a0 * r3 + a1 * r2 + a2 * r1 + a3 * r0 + a4 * s3 + (d2 >> 32);
-  const d4 = a4 * r0 + (d3 >> 32);
-  // 2^130 is 5: what is above it comes back as four times and once.
-  h0 = (d0 & WORD) + (d4 & ~3) + (d4 >> 2);
-  h1 = d1 & WORD;
-  h2 = d2 & WORD;
-  h3 = d3 & WORD;
-  h4 = d4 & 3;
+  const r0 = (<u64>load<u32>(keyAt)) & 0x0fff_ffff;
+  const r1 = (<u64>load<u32>(keyAt, 4)) & 0x0fff_fffc;
+  const r2 = (<u64>load<u32>(keyAt, 8)) & 0x0fff_fffc;
+  const r3 = (<u64>load<u32>(keyAt, 12)) & 0x0fff_fffc;
+  const s1 = r1 + (r1 >> 2);
+  const s2 = r2 + (r2 >> 2);
+  const s3 = r3 + (r3 >> 2);
+  let a0 = h0;
+  let a1 = h1;
+  let a2 = h2;
+  let a3 = h3;
+  let a4 = h4;
+  for (const end = at + (bytes & ~15); at < end; at += 16) {
+    a0 += <u64>load<u32>(at);
+    a1 += <u64>load<u32>(at, 4);
+    a2 += <u64>load<u32>(at, 8);
+    a3 += <u64>load<u32>(at, 12);
+    a4 += 1;
+    const d0 = a0 * r0 + a1 * s3 + a2 * s2 + a3 * s1;
+    const d1 = a0 * r1 + a1 * r0 + a2 * s3 + a3 * s2 + a4 * s1 + (d0 >> 32);
+    const d2 = a0 * r2 + a1 * r1 + a2 * r0 + a3 * s3 + a4 * s2 + (d1 >> 32);
+    const d3 = a0 * r3 + a1 * r2 + a2 * r1 + a3 * r0 + a4 * s3 + (d2 >> 32);
+    const d4 = a4 * r0 + (d3 >> 32);
+    // 2^130 is 5: what is above it comes back as four times and once.
+    a0 = (d0 & WORD) + (d4 & ~3) + (d4 >> 2);
+    a1 = d1 & WORD;
+    a2 = d2 & WORD;
+    a3 = d3 & WORD;
+    a4 = d4 & 3;
+  }
+  h0 = a0;
+  h1 = a1;
+  h2 = a2;
+  h3 = a3;
+  h4 = a4;
 }
 
 /** Writes the 16 bytes of the tag. */
