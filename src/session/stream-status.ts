@@ -63,11 +63,3 @@ function pathStatus({ version, isEncrypted, isAlive, peer, stats }: UdpPath): Ud
     drops: Object.fromEntries(drops),
   };
 }
-
-/** For people: `v2, active`. */
-export function udpText({ udp, udpPath }: Pick<StreamStatus, "udp" | "udpPath">): string {
-  if (udpPath === null) return udp;
-  const { version, encrypted, alive } = udpPath;
-  const state = udp === "active" || alive ? udp : "nothing gets through";
-  return `v${version}${encrypted ? "" : " in clear"}, ${state}`;
-}
