@@ -11,12 +11,21 @@ import systemdChapter from "../doc/systemd.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
 
+interface Chapter {
+  readonly brief: string;
+  readonly text: string | (() => Promise<string>);
+}
+
 /** The chapters of the documentation, carried by the binary. */
-const CHAPTERS: Readonly<Record<string, { readonly brief: string; readonly text: string }>> = {
+const CHAPTERS: Readonly<Record<string, Chapter>> = {
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
   fail2ban: { brief: "a filter for fail2ban, and how to install it", text: fail2banFilter },
+  licences: {
+    brief: "of the software that is part of this program",
+    text: async () => (await import("../asset/licences.ts")).LICENCES,
+  },
   login: { brief: "passwords, certificates, second factors, lock-out", text: loginChapter },
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
   routes: { brief: "routes, DNS and the kill switch of a client", text: routesChapter },
@@ -46,6 +55,7 @@ export async function help(
       `Unknown topic "${topic}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
     );
   }
-  environment.stdout(chapter.text);
+  const { text } = chapter;
+  environment.stdout(typeof text === "string" ? text : await text());
   return EXIT.ok;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import manifest from "../../package.json" with { type: "json" };
 import { runApplication } from "../../src/command/application.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 
@@ -22,6 +23,19 @@ describe("vpn help", () => {
       expect(chapter.code).toBe(0);
       expect(chapter.out).toStartWith("# ");
     }
+  });
+
+  test("licences has the text of every package that the program is built from", async () => {
+    const { code, out } = await run("help", "licences");
+    expect(code).toBe(0);
+    const named = [...out.matchAll(/(\S+) \d+\.\d+\.\d+\S* \([^)]/g)].map((found) => found[1]!);
+    for (const name of Object.keys(manifest.dependencies)) expect(named).toContain(name);
+    // What those need, and what is compiled in.
+    const others = ["@noble/hashes", "@peculiar/asn1-schema", "tsyringe", "assemblyscript"];
+    expect(named).toEqual(expect.arrayContaining(others));
+    expect(out).toContain("Copyright (c)");
+    expect(out).toContain("TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION");
+    expect(out).not.toContain("node_modules");
   });
 
   test.each(["securty", "constructor"])("ends with 64 for the topic %j", async (topic) => {
