@@ -14,7 +14,7 @@ export async function connectAgain(
   { sessionKey, stream }: Welcome,
   deps: DialDeps,
 ): Promise<Recruit> {
-  const at = { host: first.address, port: first.port };
+  const at = { host: first.address, port: first.port, mayLeaveTls: !stream.isEncrypted };
   const { link, talk } = await greet(target, at, deps, ({ certificate }) => {
     if (Buffer.compare(first.certificate, certificate.der) === 0) return;
     throw new VpnError("certificate", "The server shows another certificate than before");

@@ -52,7 +52,11 @@ async function login(
   deps: DialDeps,
 ): Promise<DialedSession | Redirect> {
   deps.onPhase?.("resolving");
-  const at = { host: redirect?.address ?? target.host, port: redirect?.port ?? target.port };
+  const at = {
+    host: redirect?.address ?? target.host,
+    port: redirect?.port ?? target.port,
+    mayLeaveTls: !target.wishes.encrypt,
+  };
   const onAddress = (address: string, port: number) => {
     deps.onPhase?.("connecting");
     deps.onAddress?.(address, port);

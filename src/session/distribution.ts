@@ -16,6 +16,8 @@ import { Outlet } from "./outlet.ts";
  * cost their order. One that is full for longer stands before a slow path, and other ways are used beside it.
  */
 const PATIENCE_MS = 10;
+/** With several connections one may have so much before it without stopping what goes by the others. */
+const WAY_SLACK_BYTES = 65_536;
 /** Frames wait so long for a connection to come back; later they would be of no use to anybody. */
 export const PARK_MS = 2_000;
 
@@ -178,7 +180,8 @@ export class Distribution {
   }
 
   #hasRoom(way: Way, now: number): boolean {
-    if (!this.#isSlow(way, now)) return this.#heldBytes() < MAX_EGRESS_BYTES;
+    if (this.#common.length === 1 || !this.#isSlow(way, now))
+      return this.#heldBytes() < MAX_EGRESS_BYTES;
     return way.outlet.batch.heldBytes < this.#share();
   }
 
@@ -198,7 +201,7 @@ export class Distribution {
   }
 
   #share(): number {
-    return MAX_EGRESS_BYTES / this.#ways.length;
+    return MAX_EGRESS_BYTES / this.#common.length;
   }
 
   #judge(now: number): boolean {
@@ -207,16 +210,18 @@ export class Distribution {
     if (ways.length === 0) {
       return this.#parking !== undefined && this.#parking.batch.heldBytes >= stopAt;
     }
-    if (ways.length === 1) {
-      const way = ways[0]!;
-      this.#isSlow(way, now);
+    const common = this.#common;
+    if (common.length === 1) {
+      const way = common[0]!;
       return isBlocked(way) && way.outlet.batch.heldBytes >= stopAt;
     }
+    const stopWayAt = Math.max(stopAt, WAY_SLACK_BYTES);
     let isEveryWaySlow = true;
-    for (const way of this.#common) {
+    for (const way of common) {
+      const { heldBytes } = way.outlet.batch;
       if (this.#isSlow(way, now)) {
-        if (way.outlet.batch.heldBytes < this.#share()) isEveryWaySlow = false;
-      } else if (isBlocked(way) && way.outlet.batch.heldBytes >= stopAt) {
+        if (heldBytes < this.#share()) isEveryWaySlow = false;
+      } else if (isBlocked(way) && heldBytes >= stopWayAt) {
         this.#lookAgain();
         return true;
       } else {

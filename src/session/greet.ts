@@ -4,6 +4,14 @@ import type { DialDeps, DialTarget } from "./dial-target.ts";
 import { parseHello, signatureRequest, type Hello } from "./handshake.ts";
 import { Talk } from "./talk.ts";
 
+/** Where a connection goes to. */
+export interface Whither {
+  readonly host: string;
+  readonly port: number;
+  /** It may have to go on in clear, which needs another kind of link. */
+  readonly mayLeaveTls: boolean;
+}
+
 /** A link whose server has greeted. */
 export interface Greeted {
   readonly link: Link;
@@ -21,7 +29,7 @@ export interface Greeted {
  */
 export async function greet(
   target: DialTarget,
-  at: { readonly host: string; readonly port: number },
+  at: Whither,
   deps: DialDeps,
   judge: (dialed: DialedLink) => void,
 ): Promise<Greeted> {
@@ -42,7 +50,7 @@ export async function greet(
 /** TCP and TLS, by all addresses in turn (robustness.md FI-11) or through the proxy. */
 function connect(
   target: DialTarget,
-  at: { readonly host: string; readonly port: number },
+  at: Whither,
   deps: DialDeps,
 ): Promise<DialedLink & { address: string }> {
   return dialHost({
@@ -53,7 +61,6 @@ function connect(
     clock: deps.clock,
     signal: deps.signal,
     onFault: (error) => deps.log.error("internal_error", error.message),
-    mayLeaveTls: !target.wishes.encrypt,
     ...(deps.onAddress === undefined ? {} : { onAddress: deps.onAddress }),
     ...(deps.lookup === undefined ? {} : { lookup: deps.lookup }),
   });

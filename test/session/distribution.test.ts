@@ -182,17 +182,36 @@ describe("Distribution", () => {
     expect([to.isFull, rooms]).toEqual([false, 1]);
   });
 
-  test("with nothing to wait for a full way stops the giver, but not for longer than it takes to see that it is slow", () => {
+  test("a full way stops the giver, but not for longer than it takes to see that it is slow", () => {
     const to = distribution({ stopAt: 0 });
-    const { links } = join(to, 2);
-    for (const port of [1, 2, 3, 4, 5, 6, 7, 8]) to.deliver(runOf([datagram(port)]));
-    to.flush();
+    const { links, outlets } = join(to, 2);
+    const all = () => runOf(Array.from({ length: 20 }, (_, port) => datagram(port, 1_500)));
     links[0]!.room = 0;
-    for (const port of [1, 2, 3, 4, 5, 6, 7, 8]) to.deliver(runOf([datagram(port)]));
+    const state = () => ({ isFull: to.isFull, rooms });
+    while (!state().isFull) {
+      to.deliver(all());
+      to.flush();
+    }
+    const { heldBytes } = outlets[0]!.batch;
+    expect(heldBytes >= 65_536 && heldBytes < 65_536 + 30_000).toBe(true);
+    clock.advance(20);
+    expect(state()).toEqual({ isFull: false, rooms: 1 });
+  });
+
+  test("where bulk has one way only, that being slow changes nothing: the giver waits", () => {
+    const to = distribution({ stopAt: 0, hasQos: true });
+    const { links, outlets } = join(to, 2);
+    links[0]!.room = 0;
+    to.deliver(runOf([datagram(1)]));
     to.flush();
     to.check();
     expect(to.isFull).toBe(true);
-    clock.advance(20);
+    clock.advance(1_000);
+    to.check();
+    expect([to.isFull, rooms]).toEqual([true, 0]);
+    links[0]!.room = Infinity;
+    outlets[0]!.batch.drained();
+    to.check();
     expect([to.isFull, rooms]).toEqual([false, 1]);
   });
 
