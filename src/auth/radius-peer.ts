@@ -114,6 +114,8 @@ export class RadiusPeer {
       this.#addresses ??= this.#network.resolve(this.config.host);
       const addresses = this.#addresses;
       const address = (await addresses)[0]!;
+      // Given up while the name was looked up: a socket that is opened now would be nobody's.
+      if (this.#open.get(open.identifier) !== open) return false;
       const socket = await this.#socketOf(address.family);
       if (this.#open.get(open.identifier) !== open) return false;
       open.sentTo = address.text;

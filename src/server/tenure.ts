@@ -1,3 +1,4 @@
+import { clamp } from "../base/clamp.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { afterLong } from "../base/long-timer.ts";
 import type { Policy } from "../config/policy.ts";
@@ -6,6 +7,9 @@ import type { CloseReason } from "../hub/port.ts";
 
 /** An idle session ends at most one in so many parts of its time too late. */
 const IDLE_LOOKS = 8;
+/** Servers that mean "never" send 136 years: no timer of the runtime waits for a part of that. */
+const MIN_LOOK_MS = 1_000;
+const MAX_LOOK_MS = 3_600_000;
 
 export interface TenureLimits {
   /** Wall-clock milliseconds. */
@@ -70,7 +74,8 @@ export class Tenure {
       if (frames !== seen) [seen, seenAt] = [frames, now];
       else if (now - seenAt >= idleMs) this.#end({ code: "idle_timeout" });
     };
-    this.#timers.push(this.#clock.every(Math.max(1_000, idleMs / IDLE_LOOKS), look));
+    const everyMs = clamp(idleMs / IDLE_LOOKS, MIN_LOOK_MS, MAX_LOOK_MS);
+    this.#timers.push(this.#clock.every(everyMs, look));
   }
 
   #framesOfUser(): number {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { OutsideRequest, OutsideVerdict } from "../../src/auth/authority.ts";
 import { RadiusAuthority } from "../../src/auth/radius-authority.ts";
+import type { RadiusAddress } from "../../src/auth/radius-network.ts";
 import type { RadiusSettings } from "../../src/config/server-config.ts";
 import {
   answerTo,
@@ -87,7 +88,7 @@ describe("RadiusAuthority.ask() sends", () => {
     const texts = [1, 32, 30, 31, 66, 33].map((type) => textOf(avpOf(bytes, type)));
     expect(texts).toEqual(["alice", "Patchbay", "office", "192.0.2.7", "192.0.2.7", "CID-1"]);
     expect([6, 61, 64, 65].map((type) => avpOf(bytes, type)![3])).toEqual([2, 5, 1, 1]);
-    expect(bytes).not.toContain(PASSWORD);
+    expect(Buffer.from(bytes).includes(PASSWORD)).toBe(false);
   });
 
   test.each([
@@ -393,6 +394,18 @@ describe("RadiusAuthority.ask() waits", () => {
     world.authority.close();
     await settle();
     expect(world.verdict).toMatchObject({ kind: "unavailable" });
+  });
+
+  test("no longer when the authority closes while a name is looked up, and opens no socket then", async () => {
+    await using world = new AuthorityWorld({ servers: [{ host: "radius.example", port: 1812 }] });
+    const found = Promise.withResolvers<readonly RadiusAddress[]>();
+    world.network.resolve = () => found.promise;
+    await world.login();
+    world.authority.close();
+    found.resolve([{ family: 4, text: FIRST }]);
+    await settle();
+    expect(world.verdict).toMatchObject({ kind: "unavailable" });
+    expect(world.network.sinks).toHaveLength(0);
   });
 
   test("AU-03 for all servers down: 64 of 100 logins fail by their time-out, the rest at once", async () => {

@@ -57,6 +57,15 @@ describe("Tenure", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("looks once an hour at most for an Idle-Timeout that means never", () => {
+    const { clock, ends, tenure } = make(() => ({ idleTimeoutS: 2 ** 32 - 1 }));
+    expect(clock.untilNext).toBe(3_600_000);
+    clock.advance(2 ** 32);
+    expect(ends).toEqual([]);
+    tenure.cancel();
+    expect(clock.pending).toBe(0);
+  });
+
   test("ends with the certificate, also where that is years away", () => {
     const years = 20 * 365 * 86_400_000;
     const { clock, ends, tenure } = make((at) => ({ certificateExpires: at.wall() + years }));
