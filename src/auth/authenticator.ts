@@ -62,10 +62,13 @@ export interface Admitted {
   readonly grants?: OutsideGrants;
 }
 
-/** `busy`, `held` and `unavailable` were not looked at; only wrong `credentials` are a mark against the source. */
+/**
+ * `busy`, `held` and `unavailable` were not looked at, and whoever has `gone` waits for no answer. What is a mark against
+ * the source is said in `authenticate()`.
+ */
 export interface Refused {
   readonly kind: "refused";
-  readonly reason: "credentials" | "held" | "busy" | "unavailable";
+  readonly reason: "credentials" | "held" | "busy" | "unavailable" | "gone";
   /** For the log. */
   readonly detail?: string;
 }
@@ -79,6 +82,7 @@ export type Proven =
 
 export const WRONG: Refused = { kind: "refused", reason: "credentials" };
 const HELD: Refused = { kind: "refused", reason: "held" };
+const GONE: Refused = { kind: "refused", reason: "gone" };
 const PROVEN: Proven = { kind: "proven" };
 
 /** Stand in for hubs and users that do not exist, so that they take as long as those that do. */
@@ -134,6 +138,11 @@ export class Authenticator {
     const isExempt = this.#deps.lockout.isExempt(address);
     const isHeld = !isExempt && this.#users.isHeld(hub, user, address);
     const verdict = isHeld ? HELD : await this.#judge(directory, attempt, wait);
+    if (wait.signal.aborted) {
+      // Else one source could have those outside asked without end. The user is not to blame for it.
+      this.#deps.lockout.fail(address);
+      return GONE;
+    }
     if (verdict.kind === "admitted") {
       this.#users.succeeded(hub, user, address);
     } else if (verdict.reason === "credentials" || verdict.reason === "held") {
@@ -205,6 +214,8 @@ export function isCertificateOf(
   trust: TrustStore,
   wall: number,
 ): boolean {
+  // Asked for whoever it is: the time it takes must not tell who is known by what (AU-11).
+  const isTrusted = trust.isTrusted(certificate, wall);
   switch (verifier.kind) {
     case "certificate":
       return (
@@ -214,7 +225,7 @@ export function isCertificateOf(
       const { commonName, serial } = verifier;
       const isNamed = commonName === undefined || certificate.commonNames.includes(commonName);
       const isNumbered = serial === undefined || serial === certificate.serial;
-      return isNamed && isNumbered && trust.isTrusted(certificate, wall);
+      return isNamed && isNumbered && isTrusted;
     }
     default:
       return false;

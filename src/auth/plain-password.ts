@@ -83,7 +83,8 @@ export class PlainPassword {
     const slow = await (verifier?.kind === "argon2id" ? verifier.encoded : this.#nobody);
     if (slow === undefined) return isProven ? { kind: "proven" } : WRONG;
     const checked = await this.#gate.tryRun(async () => ({
-      isRight: await verifyArgon2(password, slow),
+      // Whoever left while he waited is worth no hash.
+      isRight: !wait.signal.aborted && (await verifyArgon2(password, slow)),
     }));
     if (checked === undefined) return BUSY;
     return isProven || (verifier?.kind === "argon2id" && checked.isRight)

@@ -41,7 +41,7 @@ export async function findCodeStep(
 
 /**
  * Each code is good for one login, and so are those before it (RFC 6238 5.2). What was used before the program started is
- * not known, so codes from before that are not taken.
+ * not known, so codes of steps before the one in which it started are not taken.
  */
 export class UsedCodes {
   readonly #oldest: number;

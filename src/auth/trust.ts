@@ -66,7 +66,7 @@ export class TrustStore {
     return this.#authorities.filter((authority) => certificate.isSignedBy(authority));
   }
 
-  /** Lists that an authority of the same name but another key has signed are somebody else's. */
+  /** By name and number: who signs lists under a name that we trust was looked at when the list was read. */
   #isListed(certificate: Certificate): boolean {
     return this.#lists.some(
       (list) =>

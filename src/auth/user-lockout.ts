@@ -20,8 +20,6 @@ interface UserState {
   heldUntil: number;
   /** While held: when the next try is looked at. */
   nextTryAt: number;
-  /** When the user last logged in, by source; oldest first. */
-  readonly seenAt: Map<string, number>;
 }
 
 /**
@@ -34,6 +32,11 @@ export class UserLockout {
   readonly #clock: Clock;
   /** By hub and user; in the order in which they were last touched. */
   readonly #users = new Map<string, UserState>();
+  /**
+   * When somebody last logged in, by hub and user and then by source; oldest first. Apart from the failures, since names
+   * that are made up would else push out those who are known.
+   */
+  readonly #seenAt = new Map<string, Map<string, number>>();
 
   constructor(config: UserLockoutConfig, clock: Clock) {
     this.#config = config;
@@ -42,15 +45,17 @@ export class UserLockout {
 
   reconfigure(next: UserLockoutConfig): void {
     this.#config = next;
-    if (!next.enable) this.#users.clear();
+    if (next.enable) return;
+    this.#users.clear();
+    this.#seenAt.clear();
   }
 
   /** True if a try from this address is to be refused unseen. Of a held user, one try in an interval is let through. */
   isHeld(hub: string, user: string, address: string): boolean {
-    const state = this.#users.get(keyOf(hub, user));
+    const key = keyOf(hub, user);
+    const state = this.#users.get(key);
     const now = this.#clock.now();
-    if (state === undefined || state.heldUntil <= now || this.#isKnown(state, address))
-      return false;
+    if (state === undefined || state.heldUntil <= now || this.#isKnown(key, address)) return false;
     if (now < state.nextTryAt) return true;
     state.nextTryAt = now + LOCKOUT_USER_INTERVAL_MS;
     return false;
@@ -59,9 +64,11 @@ export class UserLockout {
   failed(hub: string, user: string, address: string): void {
     const { enable, userFailures, userWindowMs } = this.#config;
     if (!enable) return;
-    const state = this.#touch(keyOf(hub, user));
-    if (this.#isKnown(state, address)) return;
+    const key = keyOf(hub, user);
+    if (this.#isKnown(key, address)) return;
     const now = this.#clock.now();
+    const none = { failures: [], heldUntil: Number.NEGATIVE_INFINITY, nextTryAt: 0 };
+    const state = touch(this.#users, key, none);
     state.failures = state.failures.filter((at) => at > now - userWindowMs);
     state.failures.push(now);
     if (state.failures.length < userFailures) return;
@@ -73,30 +80,26 @@ export class UserLockout {
   /** The user has logged in from here. What others failed at is not forgotten by that. */
   succeeded(hub: string, user: string, address: string): void {
     if (!this.#config.enable) return;
-    const { seenAt } = this.#touch(keyOf(hub, user));
+    const seenAt = touch(this.#seenAt, keyOf(hub, user), new Map<string, number>());
     const source = sourceKey(address);
     seenAt.delete(source);
     seenAt.set(source, this.#clock.now());
     if (seenAt.size > LOCKOUT_KNOWN_SOURCES) dropFirst(seenAt);
   }
 
-  #isKnown({ seenAt }: UserState, address: string): boolean {
-    const at = seenAt.get(sourceKey(address));
+  #isKnown(key: string, address: string): boolean {
+    const at = this.#seenAt.get(key)?.get(sourceKey(address));
     return at !== undefined && this.#clock.now() - at < LOCKOUT_KNOWN_SOURCE_MS;
   }
+}
 
-  #touch(key: string): UserState {
-    const state = this.#users.get(key) ?? {
-      failures: [],
-      heldUntil: Number.NEGATIVE_INFINITY,
-      nextTryAt: 0,
-      seenAt: new Map<string, number>(),
-    };
-    this.#users.delete(key);
-    this.#users.set(key, state);
-    if (this.#users.size > LOCKOUT_MAX_USERS) dropFirst(this.#users);
-    return state;
-  }
+/** The value of this key, moved behind all others; `none` where there was none, in place of the oldest where all are taken. */
+function touch<T>(map: Map<string, T>, key: string, none: T): T {
+  const value = map.get(key) ?? none;
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > LOCKOUT_MAX_USERS) dropFirst(map);
+  return value;
 }
 
 /** Names are cut before they get here (MAX_NAME_CHARS), so a key is bounded. */

@@ -425,6 +425,40 @@ describe("Authenticator with somebody outside", () => {
     expect(await nobody.who("alice", plain("pw"))).toBe("-unavailable");
   });
 
+  test("who leaves before the answer is marked for it, and the user is not; no hash is made for him", async () => {
+    const encoded = await hashArgon2(text("w"));
+    const door = new Door([
+      account("alice", outside()),
+      account("bob", { kind: "argon2id", encoded }),
+    ]);
+    const leaving = new AbortController();
+    const wait = { signal: leaving.signal, begin() {}, end() {} };
+    const attempt = { hub: "VPN", address: "192.0.2.1", sessionInfo: "t" };
+    door.oracle.ask = async () => {
+      leaving.abort();
+      return { kind: "accepted" };
+    };
+    for (const [user, typed] of [
+      ["alice", "pw"],
+      ["bob", "w"],
+    ] as const) {
+      const presented = plain(typed);
+      const verdict = door.judge.authenticate(
+        door.directory,
+        { ...attempt, user, presented },
+        wait,
+      );
+      expect(await verdict).toEqual({ kind: "refused", reason: "gone" });
+    }
+    for (let left = 0; left < 30; left++) {
+      const presented = plain("pw");
+      await door.judge.authenticate(door.directory, { ...attempt, user: "alice", presented }, wait);
+    }
+    expect(door.lockout.isLocked("192.0.2.1")).toBe(true);
+    expect(await door.who("bob", plain("w"))).toBe("bob");
+    expect(await door.who("alice", plain("pw"))).toBe("alice");
+  });
+
   test("the user * stands for names that no user has, as they were typed", async () => {
     const door = new Door([
       account("*", outside(), { group: "guests" }),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { LOCKOUT_MAX_USERS } from "../../src/base/limits.ts";
 import { UserLockout, type UserLockoutConfig } from "../../src/auth/user-lockout.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
@@ -37,6 +38,15 @@ describe("UserLockout", () => {
     expect(looked).toBe(119);
     clock.advance(1_000);
     for (let i = 0; i < 10; i++) expect(isHeld()).toBe(false);
+  });
+
+  test("names that are made up push nobody out of the sources that are known", () => {
+    const { lockout, fail, isHeld } = make();
+    lockout.succeeded("VPN", "alice", "192.0.2.1");
+    for (let at = 0; at < LOCKOUT_MAX_USERS; at++) lockout.failed("VPN", `n${at}`, "203.0.113.5");
+    fail(20, "203.0.113.5");
+    expect(isHeld()).toBe(true);
+    expect(isHeld("192.0.2.1")).toBe(false);
   });
 
   test("forgets failures that are older than the window", () => {
