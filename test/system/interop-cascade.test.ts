@@ -19,6 +19,8 @@ import type { Implementation, Site, TunnelServer } from "../support/tunnel.ts";
 
 // A hub of the reference joined to ours: left is the far server with a TAP on its hub, right a client of ours.
 const LINK = "link";
+/** As many as a cascade of the reference has unless told otherwise. */
+const CONNECTIONS = 8;
 
 interface FarSide {
   readonly name: string;
@@ -54,6 +56,7 @@ for (const far of FAR_SIDES) {
           hub: HUB,
           user: GOOD.user,
           password: `"${password}"`,
+          connections: CONNECTIONS,
         });
 
       test("logs in, and ARP, IPv6 and TCP pass in both directions", async () => {
@@ -79,6 +82,11 @@ for (const far of FAR_SIDES) {
         const mac = plainMac(await site.left.macOf(tap));
         const row = (await hub.macs()).find((entry) => entry.mac === mac);
         expect(row?.session).toStartWith("SID-LEFT-");
+        await until(
+          "all connections of the link",
+          async () => (await hub.session(row!.session)).connections === CONNECTIONS,
+          { deadlineMs: 15_000, everyMs: 200 },
+        );
       });
 
       test("carries more stations than a client may have", async () => {
