@@ -1,18 +1,14 @@
 import type { Account } from "../auth/account.ts";
 import { isCertificateOf, type Admitted, type Directory } from "../auth/authenticator.ts";
 import type { Authority } from "../auth/authority.ts";
-import type { AccountedHandle } from "../auth/radius-accounting.ts";
 import { radiusUserName } from "../auth/radius-authority.ts";
-import type { SessionTraffic } from "../auth/radius-record.ts";
 import { TrustStore } from "../auth/trust.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
+import { EVERYBODY } from "../config/name-rules.ts";
 import type { Policy } from "../config/policy.ts";
 import { effectivePolicy, type HubConfig, type RevocationRule } from "../config/server-config.ts";
 import { Hub } from "../hub/hub.ts";
-import type { HubPort } from "../hub/hub-port.ts";
 import type { CloseReason } from "../hub/port.ts";
-import type { LoginRequest } from "../session/login.ts";
-import type { Session } from "../session/session.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import {
   OutsideAuthorities,
@@ -21,27 +17,7 @@ import {
   type OutsideStats,
 } from "./outside-authorities.ts";
 import { RevocationFiles } from "./revocation-files.ts";
-import { Tenure } from "./tenure.ts";
-
-/** Where a session came from and what it may do, for lists and logs. */
-export interface OpenSession {
-  readonly session: Session;
-  readonly port: HubPort;
-  readonly user: string;
-  readonly mode: "client" | "bridge";
-  /** From this very machine: client mode does not restrict it. */
-  readonly isLocal: boolean;
-  readonly request: LoginRequest;
-  readonly address: string;
-  readonly since: number;
-}
-
-/** By whose leave a session is there, and what ends with it. */
-interface Stay {
-  readonly admitted: Admitted;
-  readonly tenure: Tenure;
-  readonly accounted: AccountedHandle | undefined;
-}
+import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 
 export interface HostDeps extends OutsideDeps {
   readonly generatedVerifier: GeneratedVerifierOf;
@@ -111,20 +87,10 @@ export class HubHost implements Directory {
 
   /** The session of somebody who was admitted: it stays as long as that holds. */
   add(open: OpenSession, admitted: Admitted): void {
-    const { session, port } = open;
+    const { session } = open;
+    const { grants, account } = admitted;
     this.logins++;
     this.sessions.set(session.name, open);
-    const { certificate, grants, account } = admitted;
-    const tenure = new Tenure(
-      {
-        certificateExpires: certificate?.notAfter,
-        sessionTimeoutS: grants?.sessionTimeoutS,
-        idleTimeoutS: grants?.idleTimeoutS,
-      },
-      { counters: port.counters, end: (reason) => session.close(reason) },
-      this.#deps.clock,
-    );
-    tenure.apply(this.policyOf(admitted));
     const accounted = this.#outside.account({
       name: session.name,
       hub: this.config.name,
@@ -137,17 +103,16 @@ export class HubHost implements Directory {
         : { interimIntervalS: grants.interimIntervalS }),
       traffic: () => trafficOf(open, grants?.framedAddress),
     });
-    this.#stays.set(session.name, { admitted, tenure, accounted });
+    const { clock } = this.#deps;
+    const stay = new Stay(open, admitted, { clock, policy: this.policyOf(admitted), accounted });
+    this.#stays.set(session.name, stay);
   }
 
   remove(open: OpenSession, reason: string): void {
     const { name } = open.session;
-    const stay = this.#stays.get(name);
-    stay?.tenure.cancel();
-    stay?.accounted?.stop(reason);
+    this.#stays.get(name)?.end(reason);
     this.#stays.delete(name);
     this.sessions.delete(name);
-    open.port.detach();
   }
 
   /**
@@ -181,7 +146,7 @@ export class HubHost implements Directory {
     this.#outside.reconfigure(outsideOf(next, this.#deps.ntlmAuth()));
     this.#revocationFiles.watch(next);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
-    for (const open of this.sessions.values()) this.#review(open);
+    for (const stay of this.#stays.values()) this.#review(stay);
   }
 
   closeSessions(reason: CloseReason): void {
@@ -190,8 +155,8 @@ export class HubHost implements Directory {
 
   /** Ends sessions whose account has run out. */
   expire(wall: number): void {
-    for (const open of this.sessions.values()) {
-      const { expires } = this.#accountOf(open) ?? {};
+    for (const { admitted, open } of this.#stays.values()) {
+      const { expires } = this.#accountOf(admitted) ?? {};
       if (expires !== undefined && expires <= wall) open.session.close({ code: "user_expired" });
     }
   }
@@ -209,33 +174,30 @@ export class HubHost implements Directory {
 
   /** The account that a login was admitted by, as it is by now; undefined where the same proof would not do any more. */
   currentOf(admitted: Admitted): Admitted | undefined {
-    const account = this.accounts.get(admitted.account.name.toLowerCase());
+    const account = this.#accountOf(admitted);
     if (account === undefined || !isSameCredential(admitted.account, account)) return undefined;
     return { ...admitted, account };
   }
 
   /** Ends a session whose leave is withdrawn; gives the others what their policy is now. */
-  #review(open: OpenSession): void {
-    const stay = this.#stays.get(open.session.name);
-    const account = this.#accountOf(open);
-    if (stay === undefined || account === undefined || !account.isEnabled) {
-      return open.session.close({ code: "user_removed" });
+  #review(stay: Stay): void {
+    const { session } = stay.open;
+    if (this.#accountOf(stay.admitted)?.isEnabled !== true) {
+      return session.close({ code: "user_removed" });
     }
     const current = this.currentOf(stay.admitted);
-    if (current === undefined) return open.session.close({ code: "credential_changed" });
+    if (current === undefined) return session.close({ code: "credential_changed" });
     const policy = this.policyOf(current);
-    if (!policy.access) return open.session.close({ code: "user_removed" });
-    if (!this.#isCertified(current)) return open.session.close({ code: "certificate_revoked" });
-    open.port.reconfigure(sessionPolicy(policy, open.mode, open.isLocal));
-    stay.tenure.apply(policy);
+    if (!policy.access) return session.close({ code: "user_removed" });
+    if (!this.#isCertified(current)) return session.close({ code: "certificate_revoked" });
+    stay.apply(policy);
   }
 
   #revoke(crl: readonly RevocationRule[]): void {
     this.config = { ...this.config, crl };
     this.trust = this.#trustOf(this.config);
-    for (const [name, { admitted }] of this.#stays) {
-      if (this.#isCertified(admitted)) continue;
-      this.sessions.get(name)?.session.close({ code: "certificate_revoked" });
+    for (const { admitted, open } of this.#stays.values()) {
+      if (!this.#isCertified(admitted)) open.session.close({ code: "certificate_revoked" });
     }
   }
 
@@ -246,9 +208,10 @@ export class HubHost implements Directory {
     );
   }
 
-  #accountOf(open: OpenSession): Account | undefined {
-    const name = this.#stays.get(open.session.name)?.admitted.account.name ?? open.user;
-    return this.accounts.get(name.toLowerCase());
+  /** His own, which may be there since he came in as everybody does; what he came by otherwise. */
+  #accountOf({ name, account }: Admitted): Account | undefined {
+    const everybody = account.name === EVERYBODY ? this.accounts.get(EVERYBODY) : undefined;
+    return this.accounts.get(name.toLowerCase()) ?? everybody;
   }
 
   #nameOutside({ account, name }: Admitted): string {
@@ -265,26 +228,4 @@ export class HubHost implements Directory {
     }
     return trust;
   }
-}
-
-/**
- * The policy of one session (hub.md 5.1 steps 10 to 13): who did not ask to bridge gets client mode, which
- * covers IPv6 as well; somebody on this very machine is not restricted.
- */
-export function sessionPolicy(policy: Policy, mode: "client" | "bridge", isLocal: boolean): Policy {
-  const base = { ...policy, monitor_port: false };
-  if (isLocal) return { ...base, no_bridge: false, no_routing: false, no_routing_v6: false };
-  if (mode === "bridge") return base;
-  return { ...base, no_bridge: true, no_routing: true, no_routing_v6: true };
-}
-
-function trafficOf({ port }: OpenSession, framedAddress: string | undefined): SessionTraffic {
-  const { ingress, egress } = port.counters.record();
-  return {
-    inBytes: ingress.unicast.bytes + ingress.group.bytes,
-    outBytes: egress.unicast.bytes + egress.group.bytes,
-    inFrames: ingress.unicast.frames + ingress.group.frames,
-    outFrames: egress.unicast.frames + egress.group.frames,
-    ...(framedAddress === undefined ? {} : { framedAddress }),
-  };
 }

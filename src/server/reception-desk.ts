@@ -48,6 +48,12 @@ export class ReceptionDesk {
     return this.#opener.sessionCount;
   }
 
+  /** Hubs that strangers may know of. */
+  listHubs(): string[] {
+    const hubs = [...this.#deps.hubs.values()];
+    return hubs.filter(({ config }) => config.announce).map(({ config }) => config.name);
+  }
+
   /** A session, plugged into its hub, or an error number of protocol.md 8. */
   async login(
     request: LoginRequest,
@@ -62,7 +68,6 @@ export class ReceptionDesk {
     const barred = this.#checkHub(request, link);
     if (barred !== undefined) return this.#refuse(request, link, barred, "hub");
     const host = this.#findHost(request.hub);
-    const isWelcome = host !== undefined && isSourceAllowed(host.config.source, link.remoteAddress);
     const attempt = {
       hub: request.hub,
       user: request.user,
@@ -71,7 +76,7 @@ export class ReceptionDesk {
       sessionInfo: LAYER_AND_PROTOCOL,
     };
     // A hub that is not open to this peer is as good as none: the same work, the same answer.
-    const directory = isWelcome ? host : undefined;
+    const directory = isOpenTo(host, link) ? host : undefined;
     const verdict = await this.#deps.authenticator.authenticate(directory, attempt, wait);
     if (verdict.kind === "refused") {
       const error = verdict.reason === "busy" ? WIRE_ERROR.HUB_IS_BUSY : WIRE_ERROR.AUTH_FAILED;
@@ -89,8 +94,7 @@ export class ReceptionDesk {
     const host = this.#findHost(request.hub);
     if (host === undefined) return WIRE_ERROR.HUB_NOT_FOUND;
     if (!host.config.online) return WIRE_ERROR.HUB_STOPPING;
-    const isAllowed = isSourceAllowed(host.config.source, link.remoteAddress);
-    return isAllowed ? undefined : WIRE_ERROR.IP_ADDRESS_DENIED;
+    return isOpenTo(host, link) ? undefined : WIRE_ERROR.IP_ADDRESS_DENIED;
   }
 
   /** Steps 5 to 17 of hub.md 5.1, in one go: of two logins for the last place one gets it. */
@@ -99,6 +103,7 @@ export class ReceptionDesk {
     const host = this.#findHost(request.hub);
     const admitted = host?.currentOf(verdict);
     if (host === undefined || admitted === undefined) return WIRE_ERROR.AUTH_FAILED;
+    if (!isOpenTo(host, link)) return WIRE_ERROR.AUTH_FAILED;
     if (!host.config.online) return WIRE_ERROR.HUB_STOPPING;
     const policy = host.policyOf(admitted);
     const barred = barAccount({ ...admitted.account, policy }, this.#deps.clock.wall());
@@ -165,4 +170,8 @@ export class ReceptionDesk {
     }
     return session;
   }
+}
+
+function isOpenTo(host: HubHost | undefined, { remoteAddress }: Link): boolean {
+  return host !== undefined && isSourceAllowed(host.config.source, remoteAddress);
 }

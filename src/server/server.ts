@@ -6,20 +6,17 @@ import type { Random } from "../base/random.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
-import { Conversation, type Reception } from "../session/accept.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
-import type { LinkOpening, TlsLink } from "../transport/tls-link.ts";
-import { Admission } from "./admission.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
 import { describeStep } from "./config-change.ts";
-import type { GeneratedVerifierOf } from "./accounts.ts";
+import { Doorway } from "./doorway.ts";
+import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
 import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
+import { count, type Tally } from "./tally.ts";
 
-/** Peers that have not closed their side this long after a stop are cut off: an exit takes less than 5 s (CL-15). */
-const STOP_MS = 2_000;
 /** Sessions of expired users end within this time (config-proposal.md 5), in milliseconds. */
 const EXPIRY_CHECK_MS = 5_000;
 
@@ -38,33 +35,31 @@ export interface ServerOptions {
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const server = new Server(options);
-  await server.start();
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
   return server;
 }
 
-/** A running server. It owns listeners, conversations, hubs and all below; `stop` leaves nothing of it. */
-export class Server implements Reception, LinkOpening {
+/** A running server. It owns listeners, the doorway, hubs and all below; `stop` leaves nothing of it. */
+export class Server {
   readonly startedAt: number;
   readonly hubs = new Map<string, HubHost>();
-  /** How connections ended that never got to a session, by reason. */
-  readonly outcomes = new Map<string, number>();
   /** How connections ended that were part of a session, by reason. */
-  readonly ends = new Map<string, number>();
+  readonly ends: Tally = new Map();
   readonly #options: ServerOptions;
   #config: ServerConfig;
-  readonly #heartbeat: Heartbeat;
-  readonly #admission: Admission;
-  readonly #lockout: Lockout;
   readonly #authenticator: Authenticator;
-  readonly #desk: ReceptionDesk;
-  /** Every socket that was accepted, until it is gone. */
-  readonly #links = new Set<TlsLink>();
-  readonly #conversations = new Map<TlsLink, Conversation>();
+  readonly #doorway: Doorway;
   #listeners: Listeners | undefined;
   #unwatch: () => void = () => {};
   #expiry: Timer | undefined;
+  /** It listens: before, nobody outside was told of it. */
+  #hasBegun = false;
   #stopped: Promise<void> | undefined;
-  #onLastLinkGone: () => void = () => {};
   /** Reloads take turns, since each applies the difference to the one before. */
   #lastReload: Promise<unknown> = Promise.resolve();
 
@@ -73,36 +68,40 @@ export class Server implements Reception, LinkOpening {
     this.#options = options;
     this.#config = config;
     this.startedAt = clock.wall();
-    this.#heartbeat = new Heartbeat(clock);
-    this.#admission = new Admission(config.limits, random);
-    this.#lockout = new Lockout(config.lockout, clock);
-    this.#authenticator = new Authenticator(config.lockout, { clock, lockout: this.#lockout });
-    this.#desk = new ReceptionDesk({
+    const lockout = new Lockout(config.lockout, clock);
+    this.#authenticator = new Authenticator(config.lockout, { clock, lockout });
+    const desk = new ReceptionDesk({
       clock,
       random,
       log,
       authenticator: this.#authenticator,
-      heartbeat: this.#heartbeat,
+      heartbeat: new Heartbeat(clock),
       hubs: this.hubs,
       settings: () => this.#config.server,
       connectionEnded: (reason) => count(this.ends, reason),
     });
+    this.#doorway = new Doorway(config.limits, { clock, random, log, lockout, desk });
+  }
+
+  /** How connections ended that never got to a session, by reason. */
+  get outcomes(): ReadonlyMap<string, number> {
+    return this.#doorway.outcomes;
   }
 
   async start(): Promise<void> {
     const { clock, log } = this.#options;
     for (const hub of this.#config.hubs) this.#openHub(hub);
-    for (const host of this.hubs.values()) host.serverBegan();
     this.#authenticator.prepareFor(this.hubs.values());
     const tls = await this.#loadCertificate(this.#config);
-    this.#listeners = new Listeners(tls, { clock, log, opening: this });
+    this.#listeners = new Listeners(tls, { clock, log, opening: this.#doorway });
     this.#listeners.reconfigure(this.#config.server.listen);
     const states = this.#listeners.states;
     if (states.length > 0 && states.every(({ status }) => status === "failed")) {
       const tried = states.map(({ port, problem }) => `${port} (${problem})`).join(", ");
-      await this.stop();
       throw new ExitError(EXIT.cannotCreate, `Cannot listen on any port: ${tried}`);
     }
+    this.#hasBegun = true;
+    for (const host of this.hubs.values()) host.serverBegan();
     this.#watchCertificate();
     this.#scheduleExpiry();
   }
@@ -113,7 +112,7 @@ export class Server implements Reception, LinkOpening {
       clock: this.#options.clock,
       listeners: this.#listeners?.states ?? [],
       hubs: [...this.hubs.values()],
-      pending: this.#admission.pending,
+      pending: this.#doorway.pending,
       outcomes: this.outcomes,
       ends: this.ends,
     });
@@ -121,7 +120,7 @@ export class Server implements Reception, LinkOpening {
 
   /**
    * Applies another configuration; what did not change goes on undisturbed. A certificate that can't be
-   * loaded stops the reload before anything has changed.
+   * loaded, or a generated password that can't be kept, stops the reload before anything has changed.
    * @returns one line for each thing that changed
    */
   reload(next: ServerConfig): Promise<string[]> {
@@ -132,14 +131,18 @@ export class Server implements Reception, LinkOpening {
   }
 
   async #reload(next: ServerConfig): Promise<string[]> {
+    if (this.#stopped !== undefined) return [];
     const steps = diffServerConfig(this.#config, next);
     const tlsChanged = steps.some(({ kind }) => kind === "tls_changed");
     const tls = tlsChanged ? await this.#loadCertificate(next) : undefined;
     if (this.#stopped !== undefined) return [];
+    // Makes the passwords that are missing; those that are there cost nothing to be found again.
+    for (const hub of next.hubs) accountsOf(hub, this.#options.generatedVerifier);
     this.#config = next;
-    this.#admission.reconfigure(next.limits);
+    this.#doorway.reconfigure(next.limits);
     this.#authenticator.reconfigure(next.lockout);
     const touchedHubs = new Set<string>();
+    const closing: Promise<void>[] = [];
     for (const step of steps) {
       switch (step.kind) {
         case "hub_added":
@@ -160,7 +163,7 @@ export class Server implements Reception, LinkOpening {
           }
           break;
         case "hub_removed":
-          await this.#closeHub(step.name);
+          closing.push(this.#closeHub(step.name));
           break;
         case "tls_changed":
           this.#listeners?.rotate(tls!);
@@ -178,6 +181,8 @@ export class Server implements Reception, LinkOpening {
     this.#scheduleExpiry();
     const changes = steps.map(describeStep);
     for (const change of changes) this.#options.log.info("config_changed", change);
+    // Last, and all at once: an accounting server that is down must keep nobody else's change from being applied.
+    await Promise.all(closing);
     return changes;
   }
 
@@ -191,88 +196,12 @@ export class Server implements Reception, LinkOpening {
     this.#unwatch();
     this.#expiry?.cancel();
     this.#listeners?.close();
-    for (const conversation of this.#conversations.values()) conversation.end();
-    const closing = [...this.hubs.values()].map((host) => host.close("server_stopping"));
+    const doorway = this.#doorway.close();
+    // Those outside who never heard of a beginning take the end for that of another server of this name.
+    const reason = this.#hasBegun ? "server_stopping" : "hub_removed";
+    const closing = [...this.hubs.values()].map((host) => host.close(reason));
     this.hubs.clear();
-    await Promise.all([this.#lastLink(), ...closing]);
-  }
-
-  async #lastLink(): Promise<void> {
-    if (this.#links.size === 0) return;
-    const gone = new Promise<void>((resolve) => (this.#onLastLinkGone = resolve));
-    const deadline = this.#options.clock.after(STOP_MS, () => {
-      for (const link of this.#links) link.abort("server_stopping");
-    });
-    await gone;
-    deadline.cancel();
-  }
-
-  // Links, from accept to the end of their conversation.
-
-  opened(link: TlsLink): void {
-    const { clock, random, log } = this.#options;
-    this.#links.add(link);
-    const refusal = this.#turnAway(link.remoteAddress);
-    if (refusal !== undefined) {
-      count(this.outcomes, refusal);
-      return link.abort(refusal);
-    }
-    const conversation = new Conversation(link, this, {
-      clock,
-      random,
-      limits: this.#config.limits,
-    });
-    this.#conversations.set(link, conversation);
-    log.debug("accepted", `Connection from ${link.remoteAddress}`, {
-      address: link.remoteAddress,
-      port: link.remotePort,
-    });
-  }
-
-  /** Why a newcomer of this address is not heard, or undefined once he is counted in. */
-  #turnAway(address: string): string | undefined {
-    if (this.#stopped !== undefined) return "server_stopping";
-    return this.#lockout.isLocked(address) ? "locked_out" : this.#admission.enter(address);
-  }
-
-  gone(link: TlsLink): void {
-    this.#links.delete(link);
-    if (this.#links.size === 0) this.#onLastLinkGone();
-  }
-
-  secured(link: TlsLink): void {
-    this.#conversations.get(link)?.secured();
-  }
-
-  settled(conversation: Conversation, outcome: string): void {
-    const link = conversation.link as TlsLink;
-    if (!this.#conversations.delete(link)) return;
-    this.#admission.leave(link.remoteAddress);
-    count(this.outcomes, outcome);
-    this.#options.log.debug("settled", `Connection from ${link.remoteAddress}: ${outcome}`, {
-      address: link.remoteAddress,
-      port: link.remotePort,
-      outcome,
-    });
-  }
-
-  failed(error: unknown): void {
-    const stack = error instanceof Error ? error.stack : undefined;
-    this.#options.log.error("internal_error", messageOf(error), { stack });
-  }
-
-  // What a conversation asks.
-
-  async login(...args: Parameters<ReceptionDesk["login"]>) {
-    return this.#desk.login(...args);
-  }
-
-  join(...args: Parameters<ReceptionDesk["join"]>) {
-    return this.#desk.join(...args);
-  }
-
-  listHubs(): string[] {
-    return [...this.hubs.values()].filter((h) => h.config.announce).map((h) => h.config.name);
+    await Promise.all([doorway, ...closing, this.#lastReload]);
   }
 
   // Parts.
@@ -331,8 +260,4 @@ export class Server implements Reception, LinkOpening {
       for (const host of this.hubs.values()) host.expire(wall);
     });
   }
-}
-
-function count(into: Map<string, number>, reason: string): void {
-  into.set(reason, (into.get(reason) ?? 0) + 1);
 }

@@ -13,7 +13,8 @@ import { grantStream } from "../session/stream-options.ts";
 import { grantUdp } from "../session/udp/udp-path.ts";
 import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
 import type { Link } from "../transport/tls-link.ts";
-import { sessionPolicy, type HubHost, type OpenSession } from "./hub-host.ts";
+import type { HubHost } from "./hub-host.ts";
+import { sessionPolicy, type OpenSession } from "./stay.ts";
 
 export interface OpenerDeps {
   readonly clock: Clock;

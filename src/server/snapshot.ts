@@ -3,9 +3,10 @@ import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
-import type { HubHost, OpenSession } from "./hub-host.ts";
+import type { HubHost } from "./hub-host.ts";
 import type { ListenerState } from "./listeners.ts";
 import type { OutsideStats } from "./outside-authorities.ts";
+import type { OpenSession } from "./stay.ts";
 
 /** State of a server as plain JSON: what `vpn status --json` prints. Times are ISO 8601, ages seconds. */
 export interface ServerSnapshot {

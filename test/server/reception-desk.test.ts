@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Authenticator } from "../../src/auth/authenticator.ts";
+import type { OutsideVerdict } from "../../src/auth/authority.ts";
 import { Lockout } from "../../src/auth/lockout.ts";
-import type { HubConfig, ServerSettings } from "../../src/config/server-config.ts";
+import { tryParseNet } from "../../src/base/ip.ts";
+import type { HubConfig, ServerSettings, UserConfig } from "../../src/config/server-config.ts";
 import { hashUserPassword, securePassword } from "../../src/crypto/password.ts";
 import { HubHost } from "../../src/server/hub-host.ts";
 import { ReceptionDesk } from "../../src/server/reception-desk.ts";
@@ -81,8 +83,12 @@ class World {
     });
   }
 
-  login(change: Partial<LoginRequest> = {}, link = this.link): Promise<Session | number> {
-    const wait = { signal: new AbortController().signal, begin() {}, end() {} };
+  login(
+    change: Partial<LoginRequest> = {},
+    link = this.link,
+    signal = new AbortController().signal,
+  ): Promise<Session | number> {
+    const wait = { signal, begin() {}, end() {} };
     return this.desk.login({ ...REQUEST, ...change }, CHALLENGE, link, wait);
   }
 
@@ -127,6 +133,27 @@ const REQUEST: LoginRequest = {
   hostName: "host",
   osName: "Linux",
 };
+const PLAIN = { kind: "plain-password", password: new TextEncoder().encode("pw") } as const;
+
+function outsideUser(name: string, change: Partial<UserConfig> = {}): UserConfig {
+  const credential = { kind: "outside", authority: "radius", alias: undefined } as const;
+  return user(name, "", { credential, ...change });
+}
+
+/** A world whose hub asks somebody outside; each question waits in `answers` for what the test says. */
+function outsideWorld(users: readonly UserConfig[], change: Partial<HubConfig> = {}) {
+  const world = new World(hub("VPN", users, change));
+  const host = world.hosts.get("vpn")!;
+  const answers: ((verdict: OutsideVerdict) => void)[] = [];
+  host.authority = () => ({ ask: () => new Promise((resolve) => void answers.push(resolve)) });
+  return { world, host, answers };
+}
+
+async function settled(isSo: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 50 && !isSo(); turn++) await Promise.resolve();
+  expect(isSo()).toBe(true);
+}
+
 const from = (installation: number) => new Uint8Array(16).fill(installation);
 
 describe("ReceptionDesk.login()", () => {
@@ -202,6 +229,81 @@ describe("ReceptionDesk.login()", () => {
     const both = await Promise.all([byHub.login(), byHub.login()]);
     expect(both[0]).toBeInstanceOf(Session);
     expect(both[1]).toBe(16);
+  });
+
+  test("HS-18 of two logins for the last place while somebody outside is asked one wins", async () => {
+    const { world, answers } = outsideWorld([outsideUser("alice"), outsideUser("bob")], {
+      maxSessions: 1,
+    });
+    const both = [
+      world.login({ user: "alice", proof: PLAIN }),
+      world.login({ user: "bob", proof: PLAIN }),
+    ];
+    await settled(() => answers.length === 2);
+    for (const answer of answers) answer({ kind: "accepted" });
+    const [first, second] = await Promise.all(both);
+    expect(first).toBeInstanceOf(Session);
+    expect(second).toBe(16);
+  });
+
+  type Change = (world: World, host: HubHost, leave: () => void) => void;
+  const reload = (host: HubHost, change: Partial<HubConfig>) =>
+    host.reconfigure({ ...host.config, ...change });
+  const MEANWHILE: readonly [string, Change, number][] = [
+    ["the user is removed", (_, host) => reload(host, { users: [] }), 9],
+    [
+      "the user is disabled",
+      (_, host) => reload(host, { users: [outsideUser("alice", { enable: false })] }),
+      12,
+    ],
+    ["the user gets a password", (_, host) => reload(host, { users: [user("alice", "x")] }), 9],
+    [
+      "the user gets a code",
+      (_, host) => reload(host, { users: [outsideUser("alice", { totp: new Uint8Array(20) })] }),
+      9,
+    ],
+    [
+      "the source is dropped",
+      (_, host) => {
+        const from = tryParseNet("198.51.100.0/24")!;
+        reload(host, { source: [{ from, action: "drop", priority: 1 }] });
+      },
+      9,
+    ],
+    ["the hub goes offline", (_, host) => reload(host, { online: false }), 10],
+    ["the hub is removed", (world) => world.hosts.delete("vpn"), 9],
+    ["the peer leaves", (_w, _h, leave) => leave(), 9],
+  ];
+  test.each(MEANWHILE)(
+    "a login that is asked of somebody outside is refused where meanwhile %s",
+    async (_, change, error) => {
+      const { world, host, answers } = outsideWorld([outsideUser("alice")]);
+      const leaving = new AbortController();
+      const login = world.login({ proof: PLAIN }, world.link, leaving.signal);
+      await settled(() => answers.length === 1);
+      change(world, host, () => leaving.abort());
+      answers[0]!({ kind: "accepted" });
+      expect(await login).toBe(error);
+      expect(world.desk.sessionCount).toBe(0);
+      await host.close();
+    },
+  );
+
+  test("AU-09 who came in as everybody does leaves when a user of his name is configured otherwise", async () => {
+    const { world, host, answers } = outsideWorld([outsideUser("*")]);
+    const login = async (name: string) => {
+      const session = world.login({ user: name, proof: PLAIN });
+      await settled(() => answers.length > 0);
+      answers.pop()!({ kind: "accepted" });
+      return (await session) as Session;
+    };
+    const [carol, dave] = [await login("Carol"), await login("dave")];
+    reload(host, { users: [outsideUser("*"), outsideUser("carol")] });
+    expect([carol.isClosed, dave.isClosed]).toEqual([false, false]);
+    reload(host, { users: [outsideUser("*"), outsideUser("carol", { enable: false })] });
+    expect([carol.isClosed, dave.isClosed]).toEqual([true, false]);
+    reload(host, { users: [outsideUser("*"), user("dave", "x")] });
+    expect(dave.isClosed).toBe(true);
   });
 
   test("a session that lost its connections does not count against its user", async () => {

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ConfigError, ExitError } from "../../src/base/errors.ts";
-import type { HubConfig, ServerConfig } from "../../src/config/server-config.ts";
+import { ConfigError, ExitError, VpnError } from "../../src/base/errors.ts";
+import type { HubConfig, RadiusSettings, ServerConfig } from "../../src/config/server-config.ts";
 import { CONTROL_SOCKET, serveControl } from "../../src/server/control-socket.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Pack } from "../../src/wire/pack.ts";
@@ -25,6 +25,35 @@ import {
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
+
+/** An accounting server that hears all and answers nothing. */
+class Books {
+  readonly heard: Uint8Array[] = [];
+  settings: RadiusSettings = {
+    servers: [],
+    secret: new Uint8Array(8),
+    retryMs: 1_000,
+    timeoutMs: 5_000,
+    nasId: "here",
+    realm: "",
+    suffixFilter: "",
+    groupFrom: "off",
+    accounting: [],
+    accountingIntervalMs: 300_000,
+    requireMessageAuthenticator: true,
+  };
+
+  static async open(): Promise<Books> {
+    const books = new Books();
+    const socket = await Bun.udpSocket({
+      hostname: "127.0.0.1",
+      socket: { data: (_socket, bytes) => void books.heard.push(new Uint8Array(bytes)) },
+    });
+    closers.push(() => socket.close());
+    books.settings = { ...books.settings, accounting: [{ host: "127.0.0.1", port: socket.port }] };
+    return books;
+  }
+}
 
 const closers: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
@@ -125,6 +154,37 @@ describe("Server.reload()", () => {
     });
     await at.server.reload(next);
     expect(alice.end).toBeUndefined();
+  });
+
+  test("AU-09 is not held up by the accounting servers of a hub that is removed, nor is the stop", async () => {
+    const books = await Books.open();
+    const at = await start({
+      hubs: [hub("VPN", USERS), hub("LAB", USERS, { radius: books.settings })],
+    });
+    const alice = await at.session();
+    const next = withHub(at, { users: without("alice") });
+    const reloaded = at.server.reload({ ...next, hubs: next.hubs.slice(0, 1) });
+    // The clock stands still, so the accounting server is waited for until it is moved.
+    expect(await alice.ended()).toBe("closed");
+    expect(await Promise.race([reloaded, Bun.sleep(1)])).toBeUndefined();
+    await at.close();
+    expect(await reloaded).toHaveLength(2);
+    expect(at.server.snapshot().listeners).toEqual([]);
+  });
+
+  test("changes nothing where a password that must be made cannot be kept", async () => {
+    const at = await start();
+    await at.session();
+    const made = user("carol", "", { credential: { kind: "generated" } });
+    const next = withHub(at, { users: [...without("alice"), made] });
+    at.onPassword = () => {
+      throw new VpnError("state_write", "Cannot write state.db: the disk is full");
+    };
+    await expect(at.server.reload(next)).rejects.toThrow("the disk is full");
+    expect(sessions(at)).toEqual(["SID-ALICE-1"]);
+    at.onPassword = () => {};
+    expect(await at.server.reload(next)).toHaveLength(2);
+    expect(sessions(at)).toEqual([]);
   });
 
   test("CF-16 a hub that is removed ends its sessions; those of other hubs notice nothing", async () => {
@@ -296,6 +356,16 @@ describe("startServer()", () => {
       `Cannot listen on any port: ${port} (another program listens there)`,
     );
     await until("descriptors", () => openFiles() <= files, { everyMs: 1 });
+  });
+
+  test("with no port at all tells accounting servers nothing, who may keep the books of whoever is there", async () => {
+    const books = await Books.open();
+    const hubs = [hub("VPN", USERS, { radius: books.settings })];
+    const settings = listenOn(await occupied());
+    await expect(TestServer.start({ settings, hubs })).rejects.toThrow("Cannot listen");
+    await start({ hubs });
+    await until("the record of the one that started", () => books.heard.length > 0, { everyMs: 1 });
+    expect(books.heard).toHaveLength(1);
   });
 
   test("CF-13 a port in use is reported and tried again, the others serve", async () => {

@@ -176,6 +176,8 @@ export class TestServer implements AsyncDisposable {
   readonly clock: ManualClock;
   readonly log: ReturnType<typeof recordingLog>;
   readonly stateDir: string;
+  /** Called when a password must be there for a user who has none. */
+  onPassword: () => void = () => {};
   readonly #peers: { close(): Promise<void> }[] = [];
 
   private constructor(parts: {
@@ -200,6 +202,7 @@ export class TestServer implements AsyncDisposable {
     const config = serverConfig(options);
     const clock = new ManualClock();
     const log = recordingLog();
+    let at: TestServer | undefined;
     try {
       const server = await startServer({
         config,
@@ -207,9 +210,13 @@ export class TestServer implements AsyncDisposable {
         clock: options.clock ?? clock,
         random: seededRandom(options.seed ?? 1),
         log,
-        generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
+        generatedVerifier: () => {
+          at?.onPassword();
+          return { kind: "sha0", hash: new Uint8Array(20) };
+        },
       });
-      return new TestServer({ server, config, clock, log, stateDir });
+      at = new TestServer({ server, config, clock, log, stateDir });
+      return at;
     } catch (error) {
       rmSync(stateDir, { recursive: true });
       throw error;

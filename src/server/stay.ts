@@ -1,0 +1,96 @@
+import type { Admitted } from "../auth/authenticator.ts";
+import type { AccountedHandle } from "../auth/radius-accounting.ts";
+import type { SessionTraffic } from "../auth/radius-record.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Policy } from "../config/policy.ts";
+import type { HubPort } from "../hub/hub-port.ts";
+import type { LoginRequest } from "../session/login.ts";
+import type { Session } from "../session/session.ts";
+import { Tenure } from "./tenure.ts";
+
+/** Where a session came from and what it may do, for lists and logs. */
+export interface OpenSession {
+  readonly session: Session;
+  readonly port: HubPort;
+  readonly user: string;
+  readonly mode: "client" | "bridge";
+  /** From this very machine: client mode does not restrict it. */
+  readonly isLocal: boolean;
+  readonly request: LoginRequest;
+  readonly address: string;
+  readonly since: number;
+}
+
+/** By whose leave a session is there, and what ends with it: its times, its accounting, its port. */
+export class Stay {
+  readonly open: OpenSession;
+  readonly admitted: Admitted;
+  readonly #tenure: Tenure;
+  readonly #accounted: AccountedHandle | undefined;
+
+  constructor(
+    open: OpenSession,
+    admitted: Admitted,
+    deps: {
+      readonly clock: Clock;
+      readonly policy: Policy;
+      readonly accounted: AccountedHandle | undefined;
+    },
+  ) {
+    this.open = open;
+    this.admitted = admitted;
+    this.#accounted = deps.accounted;
+    const { session, port } = open;
+    const { certificate, grants } = admitted;
+    this.#tenure = new Tenure(
+      {
+        certificateExpires: certificate?.notAfter,
+        sessionTimeoutS: grants?.sessionTimeoutS,
+        idleTimeoutS: grants?.idleTimeoutS,
+      },
+      { counters: port.counters, end: (reason) => session.close(reason) },
+      deps.clock,
+    );
+    this.#tenure.apply(deps.policy);
+  }
+
+  /** The policy that its user has from now on. */
+  apply(policy: Policy): void {
+    const { port, mode, isLocal } = this.open;
+    port.reconfigure(sessionPolicy(policy, mode, isLocal));
+    this.#tenure.apply(policy);
+  }
+
+  /** The session is over. */
+  end(reason: string): void {
+    this.#tenure.cancel();
+    this.#accounted?.stop(reason);
+    this.open.port.detach();
+  }
+}
+
+/**
+ * The policy of one session (hub.md 5.1 steps 10 to 13): who did not ask to bridge gets client mode, which
+ * covers IPv6 as well; somebody on this very machine is not restricted.
+ */
+export function sessionPolicy(policy: Policy, mode: "client" | "bridge", isLocal: boolean): Policy {
+  const base = { ...policy, monitor_port: false };
+  if (isLocal) return { ...base, no_bridge: false, no_routing: false, no_routing_v6: false };
+  if (mode === "bridge") return base;
+  return { ...base, no_bridge: true, no_routing: true, no_routing_v6: true };
+}
+
+/** What accounting tells of a session so far. */
+export function trafficOf(
+  { port }: OpenSession,
+  framedAddress: string | undefined,
+): SessionTraffic {
+  const { ingress, egress } = port.counters.record();
+  return {
+    inBytes: ingress.unicast.bytes + ingress.group.bytes,
+    outBytes: egress.unicast.bytes + egress.group.bytes,
+    inFrames: ingress.unicast.frames + ingress.group.frames,
+    outFrames: egress.unicast.frames + egress.group.frames,
+    ...(framedAddress === undefined ? {} : { framedAddress }),
+  };
+}
