@@ -1,16 +1,20 @@
 // OpenSSL's library where the system has one: its ChaCha20-Poly1305 uses the widest vectors of the processor, which
 // WebAssembly cannot. Nothing depends on it.
-import { dlopen, FFIType, type FFIFunction } from "bun:ffi";
+import { dlopen, type FFIFunction, type Pointer } from "bun:ffi";
 import { hasLibc } from "./libc.ts";
+import { PACKET_BASE } from "./packet-memory.ts";
 
 const LIBRARY_NAMES = ["libcrypto.so.3", "libcrypto.so.1.1"];
 
-/** All pointers are addresses of memory that lives for ever, see packet-memory.ts, or what the library gave. */
-const ADDRESS = "usize";
+/**
+ * All pointers are addresses of memory that lives for ever, see packet-memory.ts, or what the library gave. As `usize`
+ * each would take the runtime 10 ns to turn into one.
+ */
+const ADDRESS = "ptr";
 
 const SYMBOLS = {
-  EVP_CIPHER_CTX_new: { args: [], returns: FFIType.u64_fast },
-  EVP_chacha20_poly1305: { args: [], returns: FFIType.u64_fast },
+  EVP_CIPHER_CTX_new: { args: [], returns: ADDRESS },
+  EVP_chacha20_poly1305: { args: [], returns: ADDRESS },
   EVP_CipherInit_ex: {
     args: [ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, "i32"],
     returns: "i32",
@@ -21,6 +25,11 @@ const SYMBOLS = {
 } as const satisfies Record<string, FFIFunction>;
 
 export type Libcrypto = ReturnType<typeof dlopen<typeof SYMBOLS>>["symbols"];
+
+/** The address of an offset in packet memory. */
+export function addressAt(offset: number): Pointer {
+  return (PACKET_BASE + offset) as Pointer;
+}
 
 /** The library; undefined where there is none, or one without these functions. */
 export function tryOpenLibcrypto(): Libcrypto | undefined {
