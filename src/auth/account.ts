@@ -1,5 +1,6 @@
 import { WIRE_ERROR } from "../base/errors.ts";
 import type { Policy } from "../config/policy.ts";
+import type { UserCredential } from "../config/server-config.ts";
 
 /** What a presented proof is held against. */
 export type Verifier =
@@ -8,20 +9,8 @@ export type Verifier =
   | { readonly kind: "password"; readonly hash: Uint8Array }
   /** Of a plain password only, in the usual text form. */
   | { readonly kind: "argon2id"; readonly encoded: string }
-  /** This certificate, in DER. */
-  | { readonly kind: "certificate"; readonly der: Uint8Array }
-  /** Any of a trusted CA with this name and serial number, where they are given. */
-  | {
-      readonly kind: "signed-certificate";
-      readonly commonName: string | undefined;
-      readonly serial: string | undefined;
-    }
-  /** Somebody outside knows; `alias` is the name there. */
-  | {
-      readonly kind: "outside";
-      readonly authority: "radius" | "nt";
-      readonly alias: string | undefined;
-    };
+  /** Whatever needs no more than the configuration says. */
+  | Exclude<UserCredential, { readonly kind: "anonymous" | "password" | "generated" }>;
 
 /** A user as authentication and admission need it. */
 export interface Account {

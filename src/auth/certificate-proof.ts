@@ -1,9 +1,6 @@
 import { verify } from "node:crypto";
-import { tryReadCertificate, type Certificate } from "../crypto/certificate.ts";
+import { loginKeyBits, tryReadCertificate, type Certificate } from "../crypto/certificate.ts";
 
-/* Specification constants: protocol.md 7.3. */
-const MIN_KEY_BITS = 1024;
-const MAX_KEY_BITS = 4096;
 /** Stock clients sign with SHA-1: over 20 bytes that we have chosen there is nothing to collide. Ours take SHA-256. */
 const DIGESTS = ["sha256", "sha1"] as const;
 
@@ -15,9 +12,8 @@ export function provenCertificate(presented: {
 }): Certificate | undefined {
   const certificate = tryReadCertificate(presented.der);
   if (certificate === undefined) return undefined;
-  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
-  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
-  if (asymmetricKeyType !== "rsa" || bits < MIN_KEY_BITS || bits > MAX_KEY_BITS) return undefined;
+  const bits = loginKeyBits(certificate.publicKey);
+  if (bits === undefined) return undefined;
   if (presented.signature.length !== Math.ceil(bits / 8)) return undefined;
   return DIGESTS.some((digest) => hasSigned(certificate, digest, presented))
     ? certificate

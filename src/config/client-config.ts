@@ -59,7 +59,7 @@ export interface AccountConfig {
 }
 
 /** hub.md 15.3. */
-export const DEFAULT_RETRY_INTERVAL_MS = 15_000;
+const DEFAULT_RETRY_INTERVAL_MS = 15_000;
 
 /** What a login asks of its session (protocol.md 7); the server has the last word. */
 export interface SessionWishes {

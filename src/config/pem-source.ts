@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { EXIT, ExitError, messageOf } from "../base/errors.ts";
+import { derBlocks } from "../crypto/pem.ts";
 import type { PemSource } from "./client-config.ts";
 import { MAX_PEM_BYTES } from "./scalar-shapes.ts";
 import { type SourceFiles, systemFiles } from "./source-files.ts";
@@ -27,15 +28,16 @@ export function readCertificates(
   source: PemSource,
   files?: SourceFiles,
 ): [X509Certificate, ...X509Certificate[]] {
-  const bytes = readPem(source, "certificate", files);
-  const text = new TextDecoder("latin1").decode(bytes);
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const blocks = derBlocks(readPem(source, "certificate", files), "CERTIFICATE");
+  const refuse = (why: string): never => {
+    throw new ExitError(EXIT.data, `Cannot use ${nameOfPem(source)} as a certificate: ${why}`);
+  };
   try {
-    const [first, ...rest] = blocks.map((block) => new X509Certificate(block));
-    return [first ?? new X509Certificate(bytes), ...rest];
+    const [first, ...rest] = blocks.map((der) => new X509Certificate(der));
+    return [first ?? refuse("it holds none in PEM or DER form"), ...rest];
   } catch (error) {
-    const text = `Cannot use ${nameOfPem(source)} as a certificate: ${messageOf(error)}`;
-    throw new ExitError(EXIT.data, text);
+    if (error instanceof ExitError) throw error;
+    return refuse(messageOf(error));
   }
 }
 

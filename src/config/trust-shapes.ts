@@ -1,6 +1,6 @@
-import { X509Certificate } from "node:crypto";
 import { ProtocolError } from "../base/errors.ts";
 import { MAX_CRL_BYTES, MAX_NAME_CHARS } from "../base/limits.ts";
+import { LOGIN_KEY_BITS, loginKeyBits, tryReadCertificate } from "../crypto/certificate.ts";
 import { derBlocks } from "../crypto/pem.ts";
 import { readRevocationList } from "../crypto/revocation-list.ts";
 import { MAX_PEM_BYTES, path, text, textOf } from "./scalar-shapes.ts";
@@ -13,10 +13,6 @@ import type { TomlNode } from "./toml-tree.ts";
 const CERTIFICATE = "CERTIFICATE";
 const LIST = "X509 CRL";
 
-/** The keys whose signatures a login carries (protocol.md 7.3). */
-const MIN_KEY_BITS = 1024;
-const MAX_KEY_BITS = 4096;
-
 /** A file with one certificate for logins, in PEM or DER; its DER. */
 export const certificate: Shape<Uint8Array> = {
   expects: "the path of a certificate",
@@ -27,10 +23,10 @@ export const certificate: Shape<Uint8Array> = {
     if (der === undefined || another !== undefined) {
       return place.fail(node, `expected one certificate, found ${all.length}`);
     }
-    const { asymmetricKeyType, asymmetricKeyDetails } = new X509Certificate(der).publicKey;
-    const bits = asymmetricKeyDetails?.modulusLength ?? 0;
-    if (asymmetricKeyType === "rsa" && bits >= MIN_KEY_BITS && bits <= MAX_KEY_BITS) return der;
-    return place.fail(node, `expected an RSA key of ${MIN_KEY_BITS} to ${MAX_KEY_BITS} bits`);
+    const read = tryReadCertificate(der);
+    if (read !== undefined && loginKeyBits(read.publicKey) !== undefined) return der;
+    const { min, max } = LOGIN_KEY_BITS;
+    return place.fail(node, `expected an RSA key of ${min} to ${max} bits`);
   },
 };
 
@@ -47,21 +43,10 @@ function readCertificates(node: TomlNode, place: Place): Uint8Array[] | undefine
   if (blocks.length === 0) {
     return place.fail(node, `${path} holds no certificate in PEM or DER form`);
   }
-  for (const der of blocks) {
-    const fault = faultOf(der);
-    if (fault !== undefined) return place.fail(node, `${path} holds ${fault}`);
-  }
-  return blocks;
-}
-
-/** Completes "FILE holds ..."; undefined for a certificate that the runtime can read. */
-function faultOf(der: Uint8Array): string | undefined {
-  try {
-    void new X509Certificate(der).publicKey;
-    return undefined;
-  } catch {
-    return "something that is no certificate, or one with an unknown kind of key";
-  }
+  // Read as logins read it: one that is passed over then would be trusted in vain.
+  if (blocks.every((der) => tryReadCertificate(der) !== undefined)) return blocks;
+  const fault = "something that is no certificate, or one with an unknown kind of key";
+  return place.fail(node, `${path} holds ${fault}`);
 }
 
 const hex = textOf("hexadecimal digits", (written) => {

@@ -56,6 +56,16 @@ export interface Certificate {
   isSignedBy(issuer: Certificate): boolean;
 }
 
+/* Specification constants: protocol.md 7.3. */
+export const LOGIN_KEY_BITS = { min: 1024, max: 4096 } as const;
+
+/** Bits of a key that may sign logins, which is an RSA key of these sizes; undefined for any other. */
+export function loginKeyBits({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) {
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0;
+  const isFit = bits >= LOGIN_KEY_BITS.min && bits <= LOGIN_KEY_BITS.max;
+  return asymmetricKeyType === "rsa" && isFit ? bits : undefined;
+}
+
 /** Undefined for bytes that are no certificate, or have something behind it. */
 export function tryReadCertificate(der: Uint8Array): Certificate | undefined {
   try {

@@ -12,9 +12,9 @@ export const RADIUS_CODE = {
   ACCESS_CHALLENGE: 11,
 } as const;
 
-export const RADIUS_HEADER_BYTES = 20;
+const RADIUS_HEADER_BYTES = 20;
 export const RADIUS_AUTHENTICATOR_BYTES = 16;
-export const MAX_RADIUS_PACKET_BYTES = 4096;
+const MAX_RADIUS_PACKET_BYTES = 4096;
 /** An attribute's one octet of length counts its type and itself. */
 export const MAX_RADIUS_VALUE_BYTES = 253;
 /** Type and length. */
