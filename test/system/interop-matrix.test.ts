@@ -4,7 +4,7 @@ import { describeSystem } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
 import type { Certificate, SessionOptions, SessionView } from "../support/session-options.ts";
 import { SOFTETHER_PROGRAMS } from "../support/softether.ts";
-import { ping, transfer, waitPing } from "../support/transfer.ts";
+import { transfer, waitPing } from "../support/transfer.ts";
 import type { TransferContent } from "../support/transfer.ts";
 import {
   ALSO_GOOD,
@@ -210,8 +210,7 @@ async function tryCell(place: Place, cell: Cell): Promise<void> {
   expect([there.bytes, there.received]).toEqual([BYTES, there.sent]);
   expect([back.bytes, back.received]).toEqual([BYTES, back.sent]);
   expect(cell.shows?.(used(before, await measure(place)))).toBeUndefined();
-  const echoes = await ping(client.at, INSIDE.right.ipv4);
-  expect(echoes.received).toBe(echoes.sent);
+  await waitPing(client.at, client.device, INSIDE.right.ipv4);
   // The same session, whole to the end.
   expect(await client.session()).toEqual(view);
 }
