@@ -1,8 +1,9 @@
 // What src/wasm/datagram.as.ts does, with OpenSSL's cipher: twice as fast where there is that library.
+import { VpnError } from "../base/errors.ts";
 import type { Pointer } from "bun:ffi";
 import { addressAt, tryOpenLibcrypto, type Libcrypto } from "../platform/libcrypto.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
-import type { DatagramModule } from "./chacha20poly1305.ts";
+import { NOT_OPENED, type DatagramModule } from "./chacha20poly1305.ts";
 
 /* <openssl/evp.h> */
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
@@ -149,25 +150,29 @@ class NativeDatagrams implements DatagramModule {
     this.#hasKey.encrypt = true;
     const length = addressAt(lengthAt);
     const at = addressAt(text);
-    library.EVP_CipherInit_ex(context, null, null, key, addressAt(out), ENCRYPT);
-    library.EVP_CipherUpdate(context, at, length, at, tag - text);
-    library.EVP_CipherFinal_ex(context, addressAt(tag), length);
-    library.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, addressAt(tag));
+    const tagAt = addressAt(tag);
+    const isSealed =
+      library.EVP_CipherInit_ex(context, null, null, key, addressAt(out), ENCRYPT) === 1 &&
+      library.EVP_CipherUpdate(context, at, length, at, tag - text) === 1 &&
+      library.EVP_CipherFinal_ex(context, tagAt, length) === 1 &&
+      library.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, tagAt) === 1;
+    // Else the text would leave as it is.
+    if (!isSealed) throw new VpnError("datagram", "Cannot seal a datagram: OpenSSL refused it");
     for (let n = 0; n < NONCE_BYTES; n += 4) copyWord(envelope + n, text + n);
   }
 
   /** Unlike its twin it works in the memory of the datagram. */
   open(at: number, bytes: number, out: number, cookie: number): number {
     const textBytes = bytes - NONCE_BYTES - TAG_BYTES;
-    if (textBytes < HEADER_BYTES) return -1;
-    if (bytes > MAX_DATAGRAM) return -5;
+    if (textBytes < HEADER_BYTES) return NOT_OPENED.tooShort;
+    if (bytes > MAX_DATAGRAM) return NOT_OPENED.tooLong;
     const text = at + NONCE_BYTES;
-    if (!this.#openText(at, text, textBytes)) return -2;
+    if (!this.#openText(at, text, textBytes)) return NOT_OPENED.wrongTag;
     const body = text + HEADER_BYTES;
     this.#opened = text;
-    if (PACKET_VIEW.getUint32(text) !== cookie) return -3;
+    if (PACKET_VIEW.getUint32(text) !== cookie) return NOT_OPENED.wrongCookie;
     const size = PACKET_VIEW.getUint16(text + HEADER_SIZE);
-    if (HEADER_BYTES + size > textBytes || size > MAX_PAYLOAD) return -4;
+    if (HEADER_BYTES + size > textBytes || size > MAX_PAYLOAD) return NOT_OPENED.wrongSize;
     PACKET_VIEW.setUint32(out, size);
     PACKET_BYTES.copyWithin(out + SIZE_BYTES, body, body + size);
     return size;
@@ -181,10 +186,12 @@ class NativeDatagrams implements DatagramModule {
     const length = addressAt(lengthAt);
     const at = addressAt(text);
     const tag = addressAt(text + bytes);
-    library.EVP_CipherInit_ex(context, null, null, key, addressAt(nonce), DECRYPT);
-    library.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag);
-    library.EVP_CipherUpdate(context, at, length, at, bytes);
-    return library.EVP_CipherFinal_ex(context, tag, length) === 1;
+    return (
+      library.EVP_CipherInit_ex(context, null, null, key, addressAt(nonce), DECRYPT) === 1 &&
+      library.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) === 1 &&
+      library.EVP_CipherUpdate(context, at, length, at, bytes) === 1 &&
+      library.EVP_CipherFinal_ex(context, tag, length) === 1
+    );
   }
 }
 

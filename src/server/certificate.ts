@@ -11,12 +11,11 @@ import {
 import { dirname, join } from "node:path";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ConfigError, ExitError, EXIT, messageOf } from "../base/errors.ts";
+import { MAX_PEM_BYTES } from "../config/scalar-shapes.ts";
 import type { TlsSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import type { ServerTls } from "../transport/tls-listener.ts";
 
-/** Largest PEM file that is read, in bytes: a chain of dozens. */
-const MAX_PEM_BYTES = 1 << 20;
 /** Renewal writes several files one after the other: they are read when this long nothing moved, in milliseconds. */
 const SETTLE_MS = 1_000;
 

@@ -12,7 +12,7 @@ import { watchFiles } from "./certificate.ts";
 export class RevocationFiles {
   readonly #deps: { readonly clock: Clock; readonly log: Log };
   readonly #changed: (crl: readonly RevocationRule[]) => void;
-  #unwatch: () => void = () => undefined;
+  #unwatch: () => void = () => {};
 
   constructor(
     deps: { readonly clock: Clock; readonly log: Log },
@@ -23,17 +23,25 @@ export class RevocationFiles {
   }
 
   /** Looks at the lists of this configuration from now on. */
-  watch(config: Pick<HubConfig, "name" | "crl" | "trustedCa">): void {
+  watch({ name, crl, trustedCa }: Pick<HubConfig, "name" | "crl" | "trustedCa">): void {
     this.#unwatch();
-    const paths = config.crl.flatMap((rule) => (rule.kind === "list" ? [rule.path] : []));
-    this.#unwatch = () => undefined;
+    this.#unwatch = () => {};
+    const paths = crl.flatMap((rule) => (rule.kind === "list" ? [rule.path] : []));
     if (paths.length === 0) return;
+    let current = crl;
+    const readAgain = () => {
+      current = current.map((rule) => this.#readAgain(name, rule, trustedCa));
+      this.#deps.log.info("crl_changed", `Revocation lists of hub ${name} were read again`, {
+        hub: name,
+      });
+      this.#changed(current);
+    };
     try {
-      this.#unwatch = watchFiles(paths, this.#deps.clock, () => this.#readAgain(config));
+      this.#unwatch = watchFiles(paths, this.#deps.clock, readAgain);
     } catch (error) {
       // The folder went away since the list was read, or the system has no more watches to give.
       const text = `Changes of revocation lists are seen at a reload only: ${messageOf(error)}`;
-      this.#deps.log.warn("crl_unwatched", text, { hub: config.name });
+      this.#deps.log.warn("crl_unwatched", text, { hub: name });
     }
   }
 
@@ -42,19 +50,14 @@ export class RevocationFiles {
   }
 
   /** A list that cannot be read leaves the one before it in force. */
-  #readAgain({ name, crl, trustedCa }: Pick<HubConfig, "name" | "crl" | "trustedCa">): void {
-    const { log } = this.#deps;
-    const next = crl.map((rule): RevocationRule => {
-      if (rule.kind === "fields") return rule;
-      const { path } = rule;
-      const found = tryReadList(path, trustedCa);
-      if (typeof found !== "string") return { ...rule, der: found };
-      log.error("crl_bad", `The old revocation list stays: ${path} ${found}`, { hub: name, path });
-      return rule;
-    });
-    log.info("crl_changed", `Revocation lists of hub ${name} were read again`, { hub: name });
-    this.#changed(next);
-    this.watch({ name, crl: next, trustedCa });
+  #readAgain(hub: string, rule: RevocationRule, trustedCa: readonly Uint8Array[]): RevocationRule {
+    if (rule.kind === "fields") return rule;
+    const { path } = rule;
+    const found = tryReadList(path, trustedCa);
+    if (typeof found !== "string") return { ...rule, der: found };
+    const text = `The old revocation list stays: ${path} ${found}`;
+    this.#deps.log.error("crl_bad", text, { hub, path });
+    return rule;
   }
 }
 
