@@ -117,7 +117,6 @@ class LinuxHostSettings implements HostSettings {
   #network: HubNetwork = { nets: [] };
   #router: IpAddress | undefined;
   #isWatched = false;
-  #wasUp = false;
   /** Rules and filter agree with `#peers`. */
   #isReady = false;
   #isClosed = false;
@@ -266,15 +265,12 @@ class LinuxHostSettings implements HostSettings {
     this.#watch.onNetwork(() => this.#lookAtNetwork());
   }
 
-  /** The kernel drops the routes of an interface that goes down; they come back with it (FI-06). */
+  /** The routes of an interface that was down come back with it (FI-06). */
   #lookAtNetwork(): void {
-    const isUp = tryGetLink(this.#options.nic.device)?.isUp === true;
     try {
-      if (isUp && !this.#wasUp) this.#routes?.apply(true);
       this.#routes?.repair();
     } catch (error) {
       this.#deps.onWarning("routes_failed", `Cannot put the routes back: ${messageOf(error)}`);
     }
-    this.#wasUp = isUp;
   }
 }

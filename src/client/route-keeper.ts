@@ -48,6 +48,7 @@ const EEXIST = 17;
 const ESRCH = 3;
 const ENODEV = 19;
 const EOPNOTSUPP = 95;
+const ENETDOWN = 100;
 
 export interface RouteKeeperOptions {
   readonly wishes: RouteWishes;
@@ -60,7 +61,8 @@ export interface RouteKeeperOptions {
 /** Keeps the machine's routes as an account wants them. */
 export class RouteKeeper {
   readonly #options: RouteKeeperOptions;
-  #network: TunnelNetwork = { nets: [] };
+  /** Unknown until the interface is up and has its addresses: before that the kernel takes no route over it. */
+  #network: TunnelNetwork | undefined;
   #servers: readonly IpAddress[] = [];
   #slot: number | undefined;
   #installed = new Map<string, Route>();
@@ -103,18 +105,35 @@ export class RouteKeeper {
   setServers(addresses: readonly string[]): void {
     this.#servers = addresses.map(tryParseAddress).filter((address) => address !== undefined);
     if (this.wantsDefault) this.#pin();
-    this.apply();
+    this.#apply();
   }
 
   /** What is known of the network behind the tunnel has changed. */
   setNetwork(network: TunnelNetwork): void {
     this.#network = network;
-    this.apply();
+    this.#apply();
   }
 
-  /** Brings the machine in line with the plan, also after the kernel dropped routes with a link that went down. */
-  apply(isLinkBack = false): void {
-    if (isLinkBack) for (const [key, route] of this.#installed) this.#remove(key, route);
+  /**
+   * Puts back what others took away: the kernel drops the routes of a link that goes down, and some managers of networks
+   * delete every rule that is none of theirs.
+   */
+  repair(): void {
+    // They go all at once: one that stands tells of the rest.
+    for (const route of this.#installed.values()) if (!tryAddAgain(route)) break;
+    for (const { rules } of this.#rules.values()) for (const rule of rules) add(rule);
+  }
+
+  /** Takes the rules back; the routes go with the interface. */
+  close(): void {
+    for (const [key, { rules, steps }] of [...this.#rules].toReversed()) {
+      this.#drop(key, rules, steps);
+    }
+  }
+
+  /** Brings the machine in line with the plan. */
+  #apply(): void {
+    if (this.#network === undefined) return;
     const { wishes, onWarning } = this.#options;
     const plan = planRoutes(wishes, this.#network, this.#servers);
     if (plan.dropped > 0) {
@@ -135,18 +154,6 @@ export class RouteKeeper {
       } catch (error) {
         onWarning("default_route_failed", `Cannot take the default route: ${messageOf(error)}`);
       }
-    }
-  }
-
-  /** Puts back what others took away: some managers of networks delete every rule that is none of theirs. */
-  repair(): void {
-    for (const { rules } of this.#rules.values()) for (const rule of rules) add(rule);
-  }
-
-  /** Takes the rules back; the routes go with the interface. */
-  close(): void {
-    for (const [key, { rules, steps }] of [...this.#rules].toReversed()) {
-      this.#drop(key, rules, steps);
     }
   }
 
@@ -253,6 +260,17 @@ export class RouteKeeper {
     if (this.#warnedOf.has(message) || this.#warnedOf.size === MAX_WARNINGS) return;
     this.#warnedOf.add(message);
     this.#options.onWarning(code, message);
+  }
+}
+
+/** False where it stands, or cannot: the link is down, and more news will come when it is up. @throws SystemError */
+function tryAddAgain(route: Route): boolean {
+  try {
+    addRoute(route);
+    return true;
+  } catch (error) {
+    if (error instanceof SystemError && [EEXIST, ENETDOWN].includes(error.errno)) return false;
+    throw error;
   }
 }
 
