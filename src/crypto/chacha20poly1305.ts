@@ -2,51 +2,15 @@
 import { readFileSync } from "node:fs";
 import { VpnError } from "../base/errors.ts";
 import { PACKET_BYTES, PACKET_MEMORY, reserve } from "../platform/packet-memory.ts";
+import { KEY_BYTES, type DatagramModule } from "./datagram-module.ts";
 import { tryNativeDatagrams } from "./native-datagrams.ts";
 import scalarPath from "../wasm/generated/datagram-scalar.wasm" with { type: "file" };
 import vectorPath from "../wasm/generated/datagram.wasm" with { type: "file" };
 
 /* Shape of what src/wasm/datagram.as.ts works on. */
-export const KEY_BYTES = 32;
-export const NONCE_BYTES = 12;
 const ENVELOPE_BYTES = 48;
 const OPENED_BYTES = 32;
 const AREA_BYTES = 512;
-/** Bytes behind a sealed datagram or an opened payload that may be changed. */
-export const SLACK_BYTES = 256;
-
-/** Answers of `open` that are no size. */
-export const NOT_OPENED = {
-  tooShort: -1,
-  wrongTag: -2,
-  wrongCookie: -3,
-  wrongSize: -4,
-  tooLong: -5,
-} as const;
-
-export interface DatagramModule {
-  init(at: number, envelopeAt: number, openedAt: number): void;
-  setKey(at: number): void;
-  seal(
-    at: number,
-    end: number,
-    out: number,
-    room: number,
-    most: number,
-    size: number,
-    padding: number,
-    whole: number,
-    flag: number,
-  ): number;
-  sealKeepalive(out: number, bytes: number): void;
-  open(at: number, bytes: number, out: number, cookie: number): number;
-  /** Where the header of the datagram opened last is, until another is. */
-  openedAt(): number;
-  frames(): number;
-  refused(): number;
-  stoppedAt(): number;
-  segment(): number;
-}
 
 /** The module and where its memory is. */
 export interface DatagramCipher {

@@ -3,7 +3,7 @@ import { VpnError } from "../base/errors.ts";
 import type { Pointer } from "bun:ffi";
 import { addressAt, tryOpenLibcrypto, type Libcrypto } from "../platform/libcrypto.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
-import { NOT_OPENED, type DatagramModule } from "./chacha20poly1305.ts";
+import { KEY_BYTES, NONCE_BYTES, NOT_OPENED, type DatagramModule } from "./datagram-module.ts";
 
 /* <openssl/evp.h> */
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
@@ -12,7 +12,6 @@ const DECRYPT = 0;
 const ENCRYPT = 1;
 
 /* Specification constants, as in datagram.as.ts. */
-const NONCE_BYTES = 12;
 const HEADER_BYTES = 23;
 const HEADER_SIZE = 20;
 const HEADER_FLAG = 22;
@@ -23,7 +22,6 @@ const SIZE_BYTES = 4;
 const MAX_PAYLOAD = 3200;
 const MAX_DATAGRAM = 4096;
 
-const KEY_BYTES = 32;
 /** Where the library writes how many bytes it made, which is known. */
 const lengthAt = reserve(8);
 const keyAt = reserve(KEY_BYTES);

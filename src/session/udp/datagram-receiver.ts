@@ -3,11 +3,11 @@
 //   1. open: the tag, and with it everything that the datagram says, is genuine or it is nobody's
 //   2. judge: not seen before, not from long ago; the newest one tells where the peer is
 //   3. gather: payloads become a run, which is handed over when it is worth it or nothing more has come
-import { SLACK_BYTES } from "../../crypto/chacha20poly1305.ts";
+import { NOT_OPENED, SLACK_BYTES } from "../../crypto/datagram-module.ts";
 import type { FrameRun } from "../../hub/port.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../../platform/packet-memory.ts";
 import type { IncomingMessage } from "../../platform/udp-socket.ts";
-import { type DatagramCodec, FLAG_CODED, MAX_DATAGRAM_BYTES, OPEN_FAULT } from "./datagram.ts";
+import { type DatagramCodec, FLAG_CODED, MAX_DATAGRAM_BYTES } from "./datagram.ts";
 import type { Liveness } from "./liveness.ts";
 import type { UdpDropReason, UdpPathStats } from "./path-stats.ts";
 import type { PeerAddresses } from "./peer-addresses.ts";
@@ -24,11 +24,11 @@ const runAt =
   reserve(HEADROOM_BYTES + RUN_BYTES + MAX_DATAGRAM_BYTES + SLACK_BYTES) + HEADROOM_BYTES;
 
 const FAULT_REASON: Readonly<Record<number, UdpDropReason>> = {
-  [OPEN_FAULT.short]: "short",
-  [OPEN_FAULT.tag]: "tag",
-  [OPEN_FAULT.cookie]: "cookie",
-  [OPEN_FAULT.size]: "size",
-  [OPEN_FAULT.long]: "long",
+  [NOT_OPENED.tooShort]: "short",
+  [NOT_OPENED.wrongTag]: "tag",
+  [NOT_OPENED.wrongCookie]: "cookie",
+  [NOT_OPENED.wrongSize]: "size",
+  [NOT_OPENED.tooLong]: "long",
 };
 
 export interface ReceiverDeps {

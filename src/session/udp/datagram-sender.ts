@@ -4,7 +4,7 @@
 //   2. seal: its blocks into datagrams of one size, as long as sizes allow: one message of the kernel
 //   3. send: all messages at the end of the batch, or when the area is full
 import type { Random } from "../../base/random.ts";
-import { SLACK_BYTES } from "../../crypto/chacha20poly1305.ts";
+import { SLACK_BYTES } from "../../crypto/datagram-module.ts";
 import type { FrameRun } from "../../hub/port.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../../platform/packet-memory.ts";
 import {

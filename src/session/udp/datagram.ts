@@ -60,15 +60,6 @@ export interface SealBounds {
   readonly flag: number;
 }
 
-/** Why a datagram was not opened: negative, unlike a size. The numbers are those of datagram.as.ts. */
-export const OPEN_FAULT = {
-  short: -1,
-  tag: -2,
-  cookie: -3,
-  size: -4,
-  long: -5,
-} as const;
-
 /** One way to seal and open datagrams, under the keys of one session. */
 export interface DatagramCodec {
   readonly version: 1 | 2;
@@ -85,7 +76,7 @@ export interface DatagramCodec {
   end(): void;
   /**
    * Opens the datagram at `at` for the receiver `cookie`: the payload to `out` + 4, its size to `out`, the header to
-   * `opened`. Gives the size, 0 for a keep-alive, or a number of OPEN_FAULT.
+   * `opened`. Gives the size, 0 for a keep-alive, or a number of NOT_OPENED.
    */
   open(at: number, bytes: number, out: number, cookie: number): number;
 }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { NOT_OPENED } from "../../crypto/datagram-module.ts";
 import { rc4 } from "../../crypto/rc4.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../../platform/packet-memory.ts";
 import {
@@ -8,7 +9,6 @@ import {
   HEADER_BYTES,
   MAX_DATAGRAM_BYTES,
   MAX_PAYLOAD_BYTES,
-  OPEN_FAULT,
   type Opened,
   readTick,
   type SealBounds,
@@ -113,8 +113,8 @@ export class LegacyCodec implements DatagramCodec {
   /** Works in the memory of the datagram itself. */
   open(at: number, bytes: number, out: number, cookie: number): number {
     const front = this.#frontBytes;
-    if (bytes < this.emptyBytes) return OPEN_FAULT.short;
-    if (bytes > MAX_DATAGRAM_BYTES) return OPEN_FAULT.long;
+    if (bytes < this.emptyBytes) return NOT_OPENED.tooShort;
+    if (bytes > MAX_DATAGRAM_BYTES) return NOT_OPENED.tooLong;
     const header = at + front;
     const end = at + bytes;
     if (this.#keys !== undefined) {
@@ -124,11 +124,11 @@ export class LegacyCodec implements DatagramCodec {
         header,
         end,
       );
-      if (!isZero(end - LEGACY_BYTES, end)) return OPEN_FAULT.tag;
+      if (!isZero(end - LEGACY_BYTES, end)) return NOT_OPENED.wrongTag;
     }
-    if (PACKET_VIEW.getUint32(header + HEADER.cookie) !== cookie) return OPEN_FAULT.cookie;
+    if (PACKET_VIEW.getUint32(header + HEADER.cookie) !== cookie) return NOT_OPENED.wrongCookie;
     const size = PACKET_VIEW.getUint16(header + HEADER.size);
-    if (this.emptyBytes + size > bytes || size > MAX_PAYLOAD_BYTES) return OPEN_FAULT.size;
+    if (this.emptyBytes + size > bytes || size > MAX_PAYLOAD_BYTES) return NOT_OPENED.wrongSize;
     const { opened } = this;
     opened.tick = readTick(PACKET_VIEW, header + HEADER.tick);
     opened.echo = readTick(PACKET_VIEW, header + HEADER.echo);

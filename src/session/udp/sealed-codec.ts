@@ -1,9 +1,5 @@
-import {
-  type DatagramCipher,
-  datagramCipher,
-  KEY_BYTES,
-  NONCE_BYTES,
-} from "../../crypto/chacha20poly1305.ts";
+import { type DatagramCipher, datagramCipher } from "../../crypto/chacha20poly1305.ts";
+import { KEY_BYTES, NONCE_BYTES } from "../../crypto/datagram-module.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../../platform/packet-memory.ts";
 import {
   type DatagramCodec,

@@ -2,10 +2,9 @@ import { describe, expect, test } from "bun:test";
 import {
   CIPHER_KINDS,
   type DatagramCipher,
-  NOT_OPENED,
-  SLACK_BYTES,
   tryMakeCipher,
 } from "../../../src/crypto/chacha20poly1305.ts";
+import { NOT_OPENED, SLACK_BYTES } from "../../../src/crypto/datagram-module.ts";
 import { PACKET_BYTES, reserve } from "../../../src/platform/packet-memory.ts";
 import type { SealBounds } from "../../../src/session/udp/datagram.ts";
 import { SealedCodec } from "../../../src/session/udp/sealed-codec.ts";
