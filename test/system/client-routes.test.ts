@@ -335,7 +335,7 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft"], () => 
       [SERVER, OTHER_SERVER, "203.0.113.200", "198.51.100.2", "192.0.2.1"].map(deviceTo),
     );
     expect(devices).toEqual(["eth0", "tap0", "tap0", "eth0", "eth0"]);
-    expect(client.output()).not.toContain("Warning");
+    expect(client.output()).not.toMatch(/warning/i);
     await client.stop();
   });
 
