@@ -127,6 +127,9 @@ export const path: Shape<string> = {
   read(node, place) {
     if (node.kind !== "string" || node.value === "")
       return place.fail(node, mismatch("a path", node));
+    // A key or a certificate pasted here is shown to nobody.
+    if (/[\n\r\0]/.test(node.value))
+      return place.fail(node, "expected a path, found several lines");
     const found = resolvePath(node.value, node, place);
     return found ?? place.fail(node, "~/ needs the environment variable HOME");
   },

@@ -495,6 +495,7 @@ describe("hub.trusted_ca and hub.crl", () => {
     ["trusted_ca = ['list.pem']", "holds no certificate in PEM or DER form"],
     ["trusted_ca = ['broken.pem']", "holds no certificate"],
     ["trusted_ca = ['none.pem']", "does not exist"],
+    ['trusted_ca = ["-----BEGIN X-----\\nAAAA"]', "expected a path, found several lines"],
     ["crl = ['two.pem']", "holds no list in PEM or DER form"],
     ["crl = ['two-lists.pem']", "holds more than one list"],
     ["crl = [{}]", "would revoke every certificate"],
