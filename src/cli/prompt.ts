@@ -19,9 +19,14 @@ const DELETE = 127;
 
 /**
  * Asks for a secret without showing it. The terminal is as before when this returns or throws.
- * @throws ExitError 65 at the end of input (CL-05), 130 on Ctrl-C (CL-07)
+ * @throws ExitError 65 at the end of input (CL-05), 130 on Ctrl-C (CL-07); the reason of a signal that comes first
  */
-export async function askSecret(question: string, terminal: PromptTerminal): Promise<Uint8Array> {
+export async function askSecret(
+  question: string,
+  terminal: PromptTerminal,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  signal?.throwIfAborted();
   const answered = Promise.withResolvers<Uint8Array>();
   const typed: number[] = [];
   const take = (bytes: Uint8Array | undefined) => {
@@ -35,6 +40,8 @@ export async function askSecret(question: string, terminal: PromptTerminal): Pro
       else if (byte >= 0x20 && typed.length < MAX_PASSWORD_BYTES) typed.push(byte);
     }
   };
+  const giveUp = () => answered.reject(signal?.reason);
+  signal?.addEventListener("abort", giveUp, { once: true });
   // Before the question: whoever types at its sight must not see it either.
   terminal.setRaw(true);
   terminal.write(question);
@@ -42,6 +49,7 @@ export async function askSecret(question: string, terminal: PromptTerminal): Pro
   try {
     return await answered.promise;
   } finally {
+    signal?.removeEventListener("abort", giveUp);
     stop();
     terminal.setRaw(false);
     terminal.write("\n");

@@ -32,8 +32,8 @@ const EGRESS_BYTES = 0;
 
 export interface ClientOptions {
   readonly resolved: ResolvedAccount;
-  /** Asked before each login. */
-  readonly credential: () => Promise<Credential>;
+  /** Asked before each login; not waited for once the signal has come. */
+  readonly credential: (signal: AbortSignal) => Promise<Credential>;
   readonly proxy: Proxy | undefined;
   readonly stateDir: string;
   readonly tempDir: string;
@@ -167,10 +167,13 @@ export class Client {
       throw error;
     } finally {
       this.#isStopping = true;
-      await this.#addressing?.stop();
-      await this.#host?.close();
-      this.#nic?.close();
-      this.#control?.close();
+      try {
+        await this.#addressing?.stop();
+      } finally {
+        await this.#host?.close();
+        this.#nic?.close();
+        this.#control?.close();
+      }
     }
   }
 
@@ -228,7 +231,7 @@ export class Client {
     const open = this.#deps.dial ?? dial;
     return async (signal, onPhase) =>
       open(
-        { ...target, credential: await credential() },
+        { ...target, credential: await credential(signal) },
         {
           clock,
           random,

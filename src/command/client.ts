@@ -53,7 +53,7 @@ export async function connect(
     client = await openClient(
       {
         resolved,
-        credential: () => withoutDrawing(view, credential),
+        credential: (signal) => withoutDrawing(view, () => credential(signal)),
         proxy: chooseProxy(resolved.account, environment.variables),
         stateDir,
         tempDir: tmpdir(),

@@ -21,7 +21,7 @@ export async function openCredential(
   { account, name }: ResolvedAccount,
   environment: CommandEnvironment,
   code?: CodeSource,
-): Promise<() => Promise<Credential>> {
+): Promise<(signal: AbortSignal) => Promise<Credential>> {
   const { credential } = account;
   if (code !== undefined && (credential.kind !== "password" || !credential.plain)) {
     const text =
@@ -41,12 +41,10 @@ export async function openCredential(
   const password = secret?.bytes ?? (await readPassword(undefined, question, environment));
   if (!plain) return always({ kind: "password", password });
   if (code === undefined) return always({ kind: "plain-password", password });
-  return async () => ({
+  const prompt = `Code for ${account.user} (${name}): `;
+  return async (signal) => ({
     kind: "plain-password",
-    password: Buffer.concat([
-      password,
-      await readPassword(code.file, `Code for ${account.user} (${name}): `, environment),
-    ]),
+    password: Buffer.concat([password, await readPassword(code.file, prompt, environment, signal)]),
   });
 }
 

@@ -11,14 +11,16 @@ const MAX_FILE_BYTES = MAX_PASSWORD_BYTES + 2;
 
 /**
  * A password from the file that `--password-file` names, from standard input where that is `-`, or else from the
- * person at the terminal. @throws ExitError 65 where nobody can be asked, 66 for a file that is not there
+ * person at the terminal. Who hands in a signal ends the question by it, and answers the process's own signals himself.
+ * @throws ExitError 65 where nobody can be asked, 66 for a file that is not there
  */
 export async function readPassword(
   file: string | undefined,
   question: string,
   environment: CommandEnvironment,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  if (file === undefined) return askForPassword(question, environment);
+  if (file === undefined) return askForPassword(question, environment, signal);
   const bytes = file === "-" ? await readInput(environment) : readFile(file, environment);
   const password = withoutLineEnd(bytes);
   if (password.length === 0 || password.length > MAX_PASSWORD_BYTES) {
@@ -34,6 +36,7 @@ export async function readPassword(
 async function askForPassword(
   question: string,
   environment: CommandEnvironment,
+  signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   if (!environment.stdinIsTerminal) {
     throw new ExitError(
@@ -42,16 +45,18 @@ async function askForPassword(
     );
   }
   // In raw mode Ctrl-C is a key; the other signals must not leave the terminal without echo.
-  const interrupts = onInterrupt(environment, ["SIGTERM", "SIGHUP"], (name) => {
+  const fatal = signal === undefined ? (["SIGTERM", "SIGHUP"] as const) : [];
+  const interrupts = onInterrupt(environment, fatal, (name) => {
     environment.stdin.setRaw(false);
     environment.exit(exitCodeOfSignal(name));
   });
+  const terminal = {
+    write: environment.stderr,
+    setRaw: (raw: boolean) => environment.stdin.setRaw(raw),
+    onInput: environment.stdin.onInput,
+  };
   try {
-    return await askSecret(question, {
-      write: environment.stderr,
-      setRaw: (raw) => environment.stdin.setRaw(raw),
-      onInput: (take) => environment.stdin.onInput(take),
-    });
+    return await askSecret(question, terminal, signal);
   } finally {
     interrupts.release();
   }

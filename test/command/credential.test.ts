@@ -15,6 +15,8 @@ import { FakeEnvironment } from "../support/fake-environment.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (of: unknown) => new TextDecoder().decode((of as { password: Uint8Array }).password);
 
+const never = new AbortController().signal;
+
 let dir: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "vpn-test-"));
@@ -34,11 +36,23 @@ const kept = (plain: boolean): AccountCredential => ({
 });
 
 describe("openCredential()", () => {
+  test("lets the question for a code go when the client is to end, with the terminal as before", async () => {
+    const environment = new FakeEnvironment();
+    environment.stdinIsTerminal = true;
+    const ask = await openCredential(resolved(kept(true)), environment, { file: undefined });
+    const ended = new AbortController();
+    const asked = ask(ended.signal);
+    ended.abort();
+    await expect(asked).rejects.toBe(ended.signal.reason);
+    expect([environment.isRaw, environment.listeners]).toEqual([false, 0]);
+    await expect(ask(ended.signal)).rejects.toBe(ended.signal.reason);
+  });
+
   test("gives what the account keeps", async () => {
     const environment = new FakeEnvironment();
     const hash = new Uint8Array(20).fill(1);
     const of = async (credential: AccountCredential) =>
-      (await openCredential(resolved(credential), environment))();
+      (await openCredential(resolved(credential), environment))(never);
     expect(await of({ kind: "anonymous" })).toEqual({ kind: "anonymous" });
     expect(await of(kept(false))).toEqual({ kind: "password", password: bytes("pw") });
     expect(await of(kept(true))).toEqual({ kind: "plain-password", password: bytes("pw") });
@@ -53,7 +67,10 @@ describe("openCredential()", () => {
     const { cert, key } = await generateSelfSigned("alice", Date.UTC(2026, 0, 1));
     const account = resolved({ kind: "certificate", cert: { pem: cert }, key: { pem: key } });
     const ask = await openCredential(account, new FakeEnvironment());
-    expect(await ask()).toMatchObject({ kind: "certificate", key: expect.stringContaining("KEY") });
+    expect(await ask(never)).toMatchObject({
+      kind: "certificate",
+      key: expect.stringContaining("KEY"),
+    });
     const gone = { path: join(dir, "gone") };
     const missing = resolved({ kind: "certificate", cert: gone, key: gone });
     await expect(openCredential(missing, new FakeEnvironment())).rejects.toMatchObject({
@@ -73,7 +90,7 @@ describe("openCredential()", () => {
     environment.stdinIsTerminal = true;
     const ask = await openCredential(resolved(kept(true)), environment, { file: undefined });
     for (const code of ["123456", "654321"]) {
-      const asked = ask();
+      const asked = ask(never);
       environment.type(`${code}\r`);
       const credential = await asked;
       expect([credential.kind, text(credential)]).toEqual(["plain-password", `pw${code}`]);
@@ -86,9 +103,9 @@ describe("openCredential()", () => {
     const file = join(dir, "code");
     writeFileSync(file, "111111\n", { mode: 0o600 });
     const ask = await openCredential(resolved(kept(true)), new FakeEnvironment(), { file });
-    expect(text(await ask())).toBe("pw111111");
+    expect(text(await ask(never))).toBe("pw111111");
     writeFileSync(file, "222222\n");
-    expect(text(await ask())).toBe("pw222222");
+    expect(text(await ask(never))).toBe("pw222222");
   });
 
   test.each([kept(false), { kind: "anonymous" } as const])(
