@@ -61,22 +61,18 @@ export class DnsKeeper {
   }
 
   async #apply(settings: DnsSettings): Promise<void> {
-    const { path, searchPath, undo, onWarning } = this.#options;
-    try {
-      const method = (this.#method ??= await chooseDnsMethod(path, searchPath));
-      const was = this.#step;
-      const step = dnsStep(method, this.#options, settings, was);
-      undo.record(step);
-      this.#step = step;
-      this.#watch.stop();
-      await applyDns(method, step, settings);
-      // While one file takes the other's place both records stand.
-      if (was !== undefined) undo.forget(was);
-      this.#settings = settings;
-      if (step.kind === "resolv.conf") this.#watch.start();
-    } catch (error) {
-      onWarning("dns_failed", `Cannot set the name servers: ${messageOf(error)}`);
-    }
+    const { path, searchPath, undo } = this.#options;
+    const method = (this.#method ??= await chooseDnsMethod(path, searchPath));
+    const was = this.#step;
+    const step = dnsStep(method, this.#options, settings, was);
+    undo.record(step);
+    this.#step = step;
+    this.#watch.stop();
+    await applyDns(method, step, settings);
+    // While one file takes the other's place both records stand.
+    if (was !== undefined) undo.forget(was);
+    this.#settings = settings;
+    if (step.kind === "resolv.conf") this.#watch.start();
   }
 
   /**
@@ -97,8 +93,12 @@ export class DnsKeeper {
     });
   }
 
+  /** An order that fails is warned of, and the next one is carried out all the same. */
   #enqueue(order: () => Promise<void>): Promise<void> {
-    this.#orders = this.#orders.then(order);
+    this.#orders = this.#orders.then(order).catch((error: unknown) => {
+      const message = `Cannot set the name servers: ${messageOf(error)}`;
+      this.#options.onWarning("dns_failed", message);
+    });
     return this.#orders;
   }
 }

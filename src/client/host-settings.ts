@@ -231,9 +231,14 @@ class LinuxHostSettings implements HostSettings {
     this.#refresh?.cancel();
     this.#watch.close();
     this.#routers?.close();
-    await this.#dns?.close();
-    this.#routes?.close();
-    await this.#killSwitch?.close();
+    // What cannot be taken back, as on a full disk, must not keep the others: least of all the kill switch.
+    for (const keeper of [this.#dns, this.#routes, this.#killSwitch]) {
+      try {
+        await keeper?.close();
+      } catch (error) {
+        this.#deps.onWarning("undo_failed", `Cannot put all back: ${messageOf(error)}`);
+      }
+    }
   }
 
   #route(): void {
