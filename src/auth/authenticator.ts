@@ -4,86 +4,27 @@ import { EVERYBODY, refuseTypedName } from "../config/name-rules.ts";
 import type { Certificate } from "../crypto/certificate.ts";
 import { equalSecrets, securePassword } from "../crypto/password.ts";
 import type { Account, Verifier } from "./account.ts";
-import type { Authority, OutsideGrants, OutsideWait } from "./authority.ts";
+import type { OutsideWait } from "./authority.ts";
 import { provenCertificate } from "./certificate-proof.ts";
 import type { Lockout, LockoutConfig } from "./lockout.ts";
-import { PlainPassword } from "./plain-password.ts";
+import { NOBODY_HASH, PlainPassword } from "./plain-password.ts";
 import type { TrustStore } from "./trust.ts";
 import { UserLockout, type UserLockoutConfig } from "./user-lockout.ts";
+import {
+  WRONG,
+  type Attempt,
+  type Directory,
+  type Proven,
+  type Refused,
+  type Verdict,
+} from "./verdict.ts";
 
-/** Who may enter one hub, and whom else it asks. */
-export interface Directory {
-  readonly hubName: string;
-  /** By lower-case name. */
-  readonly accounts: ReadonlyMap<string, Account>;
-  readonly hashedLogin: boolean;
-  readonly trust: TrustStore;
-  /** Undefined where nobody is configured to be asked. */
-  authority(kind: "radius" | "nt"): Authority | undefined;
-}
-
-/** What somebody presents, whichever door he stands at. */
-export type Presented =
-  | { readonly kind: "anonymous" }
-  | {
-      readonly kind: "hashed-password";
-      readonly secure: Uint8Array;
-      readonly challenge: Uint8Array;
-    }
-  | { readonly kind: "plain-password"; readonly password: Uint8Array }
-  | {
-      readonly kind: "certificate";
-      readonly der: Uint8Array;
-      readonly signature: Uint8Array;
-      readonly challenge: Uint8Array;
-    };
-
-/** One try to log in. */
-export interface Attempt {
-  /** As the peer named them. */
-  readonly hub: string;
-  readonly user: string;
-  readonly presented: Presented;
-  /** Where the peer connects from, as text. */
-  readonly address: string;
-  /** For the log of those outside. */
-  readonly sessionInfo: string;
-}
-
-/** Somebody whose proof holds. */
-export interface Admitted {
-  readonly kind: "admitted";
-  /** What sessions, logs and lists call him: the name that was typed where the account is that of everybody. */
-  readonly name: string;
-  readonly account: Account;
-  /** The certificate that proved it. */
-  readonly certificate?: Certificate;
-  /** What an outside authority gave along. */
-  readonly grants?: OutsideGrants;
-}
-
-/**
- * `busy`, `held` and `unavailable` were not looked at, and whoever has `gone` waits for no answer. What is a mark against
- * the source is said in `authenticate()`.
- */
-export interface Refused {
-  readonly kind: "refused";
-  readonly reason: "credentials" | "held" | "busy" | "unavailable" | "gone";
-  /** For the log. */
-  readonly detail?: string;
-}
-
-export type Verdict = Admitted | Refused;
-
-/** A proof that holds, with what it brought along; or why there is none. */
-export type Proven =
-  | { readonly kind: "proven"; readonly certificate?: Certificate; readonly grants?: OutsideGrants }
-  | Refused;
-
-export const WRONG: Refused = { kind: "refused", reason: "credentials" };
 const HELD: Refused = { kind: "refused", reason: "held" };
 const GONE: Refused = { kind: "refused", reason: "gone" };
 const PROVEN: Proven = { kind: "proven" };
+
+/** Stock clients wait 15 s for an answer (protocol.md 2.5). Whoever leaves long before did not come for it. */
+const PATIENCE_MS = 10_000;
 
 /** Stand in for hubs and users that do not exist, so that they take as long as those that do. */
 const NOBODY: ReadonlyMap<string, Account> = new Map();
@@ -92,7 +33,6 @@ const NOBODY_SIGNED: Verifier = {
   commonName: undefined,
   serial: undefined,
 };
-const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
 
 export interface AuthenticatorDeps {
   readonly clock: Clock;
@@ -135,18 +75,20 @@ export class Authenticator {
     wait: OutsideWait,
   ): Promise<Verdict> {
     const { hub, user, address } = attempt;
-    const isExempt = this.#deps.lockout.isExempt(address);
+    const { clock, lockout } = this.#deps;
+    const since = clock.now();
+    const isExempt = lockout.isExempt(address);
     const isHeld = !isExempt && this.#users.isHeld(hub, user, address);
     const verdict = isHeld ? HELD : await this.#judge(directory, attempt, wait);
     if (wait.signal.aborted) {
       // Else one source could have those outside asked without end. The user is not to blame for it.
-      this.#deps.lockout.fail(address);
+      if (clock.now() - since < PATIENCE_MS) lockout.fail(address);
       return GONE;
     }
     if (verdict.kind === "admitted") {
       this.#users.succeeded(hub, user, address);
     } else if (verdict.reason === "credentials" || verdict.reason === "held") {
-      this.#deps.lockout.fail(address);
+      lockout.fail(address);
       if (!isExempt && !isHeld) this.#users.failed(hub, user, address);
     }
     return verdict;

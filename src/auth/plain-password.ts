@@ -3,13 +3,13 @@ import { MAX_PASSWORD_BYTES } from "../base/limits.ts";
 import { hashArgon2, verifyArgon2 } from "../crypto/argon2.ts";
 import { equalSecrets, hashUserPassword } from "../crypto/password.ts";
 import type { Account } from "./account.ts";
-import { type Attempt, type Directory, type Proven, type Refused, WRONG } from "./authenticator.ts";
 import type { OutsideWait } from "./authority.ts";
 import { Gate } from "./gate.ts";
 import { findCodeStep, trySplitCode, UsedCodes } from "./totp.ts";
+import { WRONG, type Attempt, type Directory, type Proven, type Refused } from "./verdict.ts";
 
 /** Stand in for users that do not exist, so that they take as long as those that do. */
-const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
+export const NOBODY_HASH = crypto.getRandomValues(new Uint8Array(20));
 const NOBODY_CODES = crypto.getRandomValues(new Uint8Array(20));
 
 const BUSY: Refused = { kind: "refused", reason: "busy" };

@@ -1,8 +1,9 @@
 import type { Account } from "../auth/account.ts";
-import { isCertificateOf, type Admitted, type Directory } from "../auth/authenticator.ts";
+import { isCertificateOf } from "../auth/authenticator.ts";
 import type { Authority } from "../auth/authority.ts";
 import { radiusUserName } from "../auth/radius-authority.ts";
 import { TrustStore } from "../auth/trust.ts";
+import type { Admitted, Directory } from "../auth/verdict.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import { EVERYBODY } from "../config/name-rules.ts";
 import type { Policy } from "../config/policy.ts";

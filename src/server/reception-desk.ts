@@ -1,6 +1,7 @@
 import { barAccount } from "../auth/account.ts";
-import type { Admitted, Authenticator } from "../auth/authenticator.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
 import type { OutsideWait } from "../auth/authority.ts";
+import type { Admitted } from "../auth/verdict.ts";
 import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import { MAX_SESSIONS } from "../base/limits.ts";

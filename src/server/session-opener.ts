@@ -1,4 +1,4 @@
-import type { Admitted } from "../auth/authenticator.ts";
+import type { Admitted } from "../auth/verdict.ts";
 import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { SESSION_TIMEOUT_S } from "../base/limits.ts";

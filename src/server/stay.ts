@@ -1,4 +1,4 @@
-import type { Admitted } from "../auth/authenticator.ts";
+import type { Admitted } from "../auth/verdict.ts";
 import type { AccountedHandle } from "../auth/radius-accounting.ts";
 import type { SessionTraffic } from "../auth/radius-record.ts";
 import type { Clock } from "../base/clock.ts";

@@ -2,18 +2,13 @@ import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import type { Account } from "../../src/auth/account.ts";
 import { barAccount } from "../../src/auth/account.ts";
-import {
-  Authenticator,
-  type Attempt,
-  type Directory,
-  type Presented,
-  type Verdict,
-} from "../../src/auth/authenticator.ts";
+import { Authenticator } from "../../src/auth/authenticator.ts";
 import type { Authority, OutsideRequest, OutsideVerdict } from "../../src/auth/authority.ts";
 import { MAX_PASSWORD_HASHES } from "../../src/base/limits.ts";
 import { tryParseNet } from "../../src/base/ip.ts";
 import { Lockout } from "../../src/auth/lockout.ts";
 import { TrustStore } from "../../src/auth/trust.ts";
+import type { Attempt, Directory, Presented, Verdict } from "../../src/auth/verdict.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { hashArgon2 } from "../../src/crypto/argon2.ts";
 import { hashUserPassword, securePassword } from "../../src/crypto/password.ts";
@@ -423,6 +418,22 @@ describe("Authenticator with somebody outside", () => {
     expect(door.lockout.sources).toBe(1);
     const nobody = new Door([account("alice", outside())], { authority: () => undefined });
     expect(await nobody.who("alice", plain("pw"))).toBe("-unavailable");
+  });
+
+  test("who leaves after he has waited like a stock client is not marked: the server did not answer", async () => {
+    const door = new Door([account("alice", outside())]);
+    const leaving = new AbortController();
+    door.oracle.ask = async () => {
+      door.clock.advance(10_000);
+      leaving.abort();
+      return { kind: "unavailable", reason: "given up" };
+    };
+    const wait = { signal: leaving.signal, begin() {}, end() {} };
+    const attempt = { hub: "VPN", user: "alice", address: "192.0.2.1", sessionInfo: "t" };
+    const presented = plain("pw");
+    const verdict = await door.judge.authenticate(door.directory, { ...attempt, presented }, wait);
+    expect(verdict).toEqual({ kind: "refused", reason: "gone" });
+    expect(door.lockout.sources).toBe(0);
   });
 
   test("who leaves before the answer is marked for it, and the user is not; no hash is made for him", async () => {
