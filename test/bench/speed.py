@@ -27,9 +27,12 @@ for row in sys.argv[2].split(","):
                 cells += ["", "", "%.2f" % got.get(CPU, 0), "", ""]
             else:
                 rate, cost = got["mbit"] / base["mbit"], got[CPU] / base[CPU]
-                mark = MARKS.get(row)
+                # The marks are those of our server with our clients; one of them bears half of the other's burden.
+                both = peer.split(":")[0] == "vpn"
+                mark = MARKS.get(row) if both else None
                 cells += ["%.2f" % rate, "" if mark is None else "%g %s" % (mark, "yes" if rate >= mark else "NO"),
-                          "%.2f" % got[CPU], "%.2f" % cost, "%g %s" % (CPU_MARK, "yes" if cost <= CPU_MARK else "NO")]
+                          "%.2f" % got[CPU], "%.2f" % cost,
+                          "%g %s" % (CPU_MARK, "yes" if cost <= CPU_MARK else "NO") if both else ""]
             table.append(cells)
         own = next((peers[p]["mbit"] for p in peers if p == "vpn:udp=yes" and "mbit" in peers[p]), None)
         tcp = next((peers[p]["mbit"] for p in peers if p == "vpn:udp=no" and "mbit" in peers[p]), None)
