@@ -24,6 +24,7 @@ import { KnownServers } from "./known-servers.ts";
 import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
 import type { ClientEvent, ClientStatus } from "./status.ts";
+import { inTurn } from "./start-turn.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
 import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
 
@@ -64,8 +65,12 @@ export interface ClientDeps {
  * SystemError where the adapter cannot be made
  */
 export async function openClient(options: ClientOptions, deps: ClientDeps): Promise<Client> {
+  createStateDir(options.stateDir);
+  return inTurn(options.stateDir, deps.clock, () => openInTurn(options, deps));
+}
+
+async function openInTurn(options: ClientOptions, deps: ClientDeps): Promise<Client> {
   const { resolved, stateDir, tempDir } = options;
-  createStateDir(stateDir);
   const verifyMode = loadVerifyMode(resolved.account.verify);
   const mac = resolved.nic.mac ?? loadMac(stateDir, resolved.nic.device, deps.random);
   const client = new Client(options, deps, verifyMode, mac);

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   openSync,
   readdirSync,
@@ -25,6 +26,7 @@ export function undoPath(stateDir: string, name: string): string {
 
 /** The undo files in the state directory, in order. */
 export function listUndoFiles(stateDir: string): string[] {
+  if (!existsSync(stateDir)) return [];
   const names = readdirSync(stateDir).filter((name) => name.endsWith(SUFFIX));
   return names.sort().map((name) => join(stateDir, name));
 }

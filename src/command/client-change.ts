@@ -2,9 +2,12 @@ import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { AccountBook } from "../client/account-book.ts";
 import { askStatus, controlPath } from "../client/control-call.ts";
 import type { CLIENT_FLAGS } from "./client-flags.ts";
+import { inTurn } from "../client/start-turn.ts";
+import { createStateDir } from "../config/state-dir.ts";
 import { openWritableSetup, type WritableSetup } from "./client-setup.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { stateDirOf } from "./state-dir.ts";
 
 /** What a command did: a sentence for people, an object for programs. */
 export interface Done {
@@ -22,16 +25,19 @@ export async function changeBook(
   work: (book: AccountBook, setup: WritableSetup) => Done | Promise<Done>,
   offline?: string,
 ): Promise<ExitCode> {
-  const setup = openWritableSetup(environment, flags);
-  try {
-    if (offline !== undefined) await refuseConnected(environment, setup.stateDir, offline);
-    const book = new AccountBook({ ...setup, clock: environment.clock });
-    const { text, json } = await work(book, setup);
-    environment.stdout(flags.json ? `${JSON.stringify(json)}\n` : `${text}\n`);
-    return EXIT.ok;
-  } finally {
-    setup.close();
-  }
+  const stateDir = stateDirOf("client", environment, flags);
+  createStateDir(stateDir);
+  const { text, json } = await inTurn(stateDir, environment.clock, async () => {
+    const setup = openWritableSetup(environment, { ...flags, stateDir });
+    try {
+      if (offline !== undefined) await refuseConnected(environment, stateDir, offline);
+      return await work(new AccountBook({ ...setup, clock: environment.clock }), setup);
+    } finally {
+      setup.close();
+    }
+  });
+  environment.stdout(flags.json ? `${JSON.stringify(json)}\n` : `${text}\n`);
+  return EXIT.ok;
 }
 
 /** hub.md 15.4: a connected account is not changed. */

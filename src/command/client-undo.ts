@@ -1,3 +1,4 @@
+import { inTurn } from "../client/start-turn.ts";
 import { findLeftovers, undoLeftover } from "../client/undo.ts";
 import type { CommandEnvironment } from "./environment.ts";
 
@@ -10,17 +11,20 @@ export async function undoLeftovers(
   options: { readonly stateDir: string; readonly name: string | undefined; readonly json: boolean },
 ): Promise<boolean> {
   const { stateDir, name, json } = options;
-  const leftovers = findLeftovers(stateDir, name);
+  if (findLeftovers(stateDir, name).length === 0) return false;
   const deps = {
     searchPath: environment.variables["PATH"] ?? "",
     onWarning: (_code: string, message: string) => environment.stderr(`${message}\n`),
   };
-  for (const leftover of leftovers) {
-    await undoLeftover(leftover, deps);
-    const text = json
-      ? JSON.stringify({ undone: leftover.name })
-      : `${leftover.name} had ended without order; what it left is undone`;
-    environment.stdout(`${text}\n`);
-  }
-  return leftovers.length > 0;
+  return inTurn(stateDir, environment.clock, async () => {
+    const leftovers = findLeftovers(stateDir, name);
+    for (const leftover of leftovers) {
+      await undoLeftover(leftover, deps);
+      const text = json
+        ? JSON.stringify({ undone: leftover.name })
+        : `${leftover.name} had ended without order; what it left is undone`;
+      environment.stdout(`${text}\n`);
+    }
+    return leftovers.length > 0;
+  });
 }
