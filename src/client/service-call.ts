@@ -4,7 +4,7 @@ import { callSocket } from "./control-call.ts";
 
 // How commands talk to the service of their user: `vpn client service`.
 
-export const SERVICE_CALLS = ["up", "down", "reload", "list"] as const;
+export const SERVICE_CALLS = ["up", "down"] as const;
 export type ServiceCall = (typeof SERVICE_CALLS)[number];
 
 /** Making and ending adapters takes some seconds each where the machine is busy. */
@@ -16,8 +16,7 @@ export function servicePath(stateDir: string): string {
 }
 
 /**
- * Names of accounts: those that were started or ended, that are held, or what a reload changed. Undefined where no
- * service runs. @throws VpnError `control_failed` with what the service answered
+ * Names of the accounts that were started or ended. Undefined where no service runs. @throws VpnError `control_failed` with what the service answered
  */
 export async function askService(
   stateDir: string,

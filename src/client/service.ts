@@ -88,16 +88,16 @@ export class AccountService {
   reload(): Promise<string[]> {
     return this.#inTurn(async () => {
       const config = this.#deps.load();
-      const changes: string[] = [];
-      const again: string[] = [];
-      for (const held of this.#held.values()) {
-        const account = config.accounts.find(({ name }) => name === held.name);
-        if (account !== undefined && settingsOf(resolve(config, held.name)) === held.settings)
-          continue;
-        await this.#stop(held);
-        if (account === undefined) changes.push(`${held.name} is gone`);
-        else again.push(held.name);
-      }
+      const known = new Set(config.accounts.map(({ name }) => name));
+      const held = [...this.#held.values()];
+      const gone = held.filter(({ name }) => !known.has(name));
+      const changed = held.filter(
+        ({ name, settings }) => known.has(name) && settingsOf(resolve(config, name)) !== settings,
+      );
+      const again = changed.map(({ name }) => name);
+      const changes = gone.map(({ name }) => `${name} is gone`);
+      // Nothing has been done so far: what cannot be read changes nothing.
+      await Promise.all([...gone, ...changed].map((each) => this.#stop(each)));
       const fresh = config.accounts.filter(
         ({ name, autostart }) => autostart && !this.#held.has(name.toLowerCase()),
       );

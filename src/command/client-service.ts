@@ -63,8 +63,9 @@ export async function service(
     const onIdle = () => flags.background && ended.end("idle");
     const accounts = openAccounts(environment, flags, stateDir, { log, notifier, onIdle });
     closers.push(() => accounts.close());
-    closers.push(serve(stateDir, accounts, log, onIdle));
-    closers.push(environment.onSignal("SIGHUP", () => void tryReload(accounts, log, notifier)));
+    closers.push(serve(stateDir, accounts, onIdle));
+    const reload = coalesced(() => tryReload(accounts, log, notifier));
+    closers.push(environment.onSignal("SIGHUP", () => void reload()));
     // What fails is told in the log; the others are up, and a reload tries again.
     if (!flags.background) await accounts.up().catch(() => undefined);
     log.info("started", `Started with ${accounts.names.length} accounts`, { pid: processId });
@@ -101,8 +102,7 @@ function openAccounts(
     open: async (resolved) => {
       const { credential } = resolved.account;
       if (credential.kind === "password" && credential.secret === undefined) {
-        const remedy =
-          "vpn client account set NAME --ask-password, or connect it by vpn client connect";
+        const remedy = `vpn client account set '${resolved.name}' --ask-password, or connect it by vpn client connect`;
         throw new ExitError(EXIT.data, `It keeps no password, and nobody can be asked: ${remedy}`);
       }
       return openClient(
@@ -129,11 +129,10 @@ function openAccounts(
   return accounts;
 }
 
-/** What `vpn client up`, `down` and commands that change accounts ask for. */
+/** What `vpn client up` and `down` ask for. */
 function serve(
   stateDir: string,
   accounts: AccountService,
-  log: Log,
   onIdle: () => void,
 ): () => Promise<void> {
   const answer = async (request: Readonly<Record<string, unknown>>): Promise<readonly string[]> => {
@@ -145,10 +144,6 @@ function serve(
         return accounts.up(wanted);
       case "down":
         return accounts.down(wanted);
-      case "reload":
-        return reload(accounts, log);
-      case "list":
-        return accounts.names;
       case undefined: {
         const text = `A request is {"call": ...} with one of ${SERVICE_CALLS.join(", ")}`;
         throw new VpnError("unknown_call", text);
@@ -170,13 +165,6 @@ function serve(
   };
 }
 
-async function reload(accounts: AccountService, log: Log): Promise<string[]> {
-  const changes = await accounts.reload();
-  for (const change of changes) log.info("account_changed", change);
-  log.info("reloaded", "The accounts were read again", { changes: changes.length });
-  return changes;
-}
-
 async function tryReload(
   accounts: AccountService,
   log: Log,
@@ -184,11 +172,29 @@ async function tryReload(
 ): Promise<void> {
   notifier.reloading();
   try {
-    await reload(accounts, log);
+    const changes = await accounts.reload();
+    for (const change of changes) log.info("account_changed", change);
+    log.info("reloaded", "The accounts were read again", { changes: changes.length });
   } catch (error) {
     for (const line of messageOf(error).split("\n")) log.error("reload_failed", line);
   }
   notifier.ready(accounts.summary);
+}
+
+/** Any number of calls while it works are answered by working once more. */
+function coalesced(work: () => Promise<void>): () => Promise<void> {
+  let isWorking = false;
+  let isWanted = false;
+  return async () => {
+    isWanted = true;
+    if (isWorking) return;
+    isWorking = true;
+    while (isWanted) {
+      isWanted = false;
+      await work();
+    }
+    isWorking = false;
+  };
 }
 
 /** Resolves with the first signal that ends a service, or with a fault that must. */
