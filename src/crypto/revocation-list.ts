@@ -27,8 +27,17 @@ export interface RevocationList {
   isSignedBy(key: KeyObject): boolean;
 }
 
+/** A list of 100,000 entries takes a tenth of a second, and is asked for where it is loaded, checked and used. */
+const known = new WeakMap<Uint8Array, RevocationList>();
+
 /** @throws ProtocolError `der` for bytes that are no complete list of one issuer's own certificates */
 export function readRevocationList(der: Uint8Array): RevocationList {
+  const list = known.get(der) ?? parse(der);
+  known.set(der, list);
+  return list;
+}
+
+function parse(der: Uint8Array): RevocationList {
   const whole = new DerReader(der);
   const outer = whole.enter();
   if (!whole.isAtEnd) throw new ProtocolError("der", "bytes behind the list");
@@ -56,9 +65,9 @@ export function readRevocationList(der: Uint8Array): RevocationList {
     nextUpdate: next === undefined ? undefined : readDerTime(next),
     serials: entries === undefined ? new Set() : readSerials(new DerReader(entries.content)),
     isSignedBy(key) {
-      const known = ALGORITHMS[algorithm];
-      if (known === undefined || known.key !== key.asymmetricKeyType) return false;
-      return verify(known.digest, signed.whole, key, signature);
+      const made = ALGORITHMS[algorithm];
+      if (made === undefined || made.key !== key.asymmetricKeyType) return false;
+      return verify(made.digest, signed.whole, key, signature);
     },
   };
 }
