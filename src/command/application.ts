@@ -268,9 +268,15 @@ function argumentFault(error: unknown): string {
     return `Cannot use --${error.externalFlagName} "${error.input}": expected ${values}`;
   }
   if (error instanceof ArgumentParseError) {
-    return `Cannot use --${error.externalFlagNameOrPlaceholder} "${error.input}": ${messageOf(error.exception)}`;
+    const shown = withoutPassword(error.input);
+    return `Cannot use --${error.externalFlagNameOrPlaceholder} "${shown}": ${messageOf(error.exception)}`;
   }
   return messageOf(error);
+}
+
+/** The password of a URL (RFC 3986 3.2.1) is not repeated: messages end up in logs. */
+function withoutPassword(input: string): string {
+  return input.replace(/(:\/\/[^/:@]*):.*@/, "$1:...@");
 }
 
 function unknownFlag(name: string, corrections: readonly string[]): string {

@@ -1,11 +1,11 @@
 import { isSecret } from "./ownership.ts";
 import type { StoredKeys, StoredValue } from "./state-objects.ts";
 
-/** A table as a file would have it. A secret that is kept elsewhere is told in a comment; keys without value are left out. */
+/** A table as a file would have it. Of a secret a comment tells that it is there; keys without value are left out. */
 export function formatToml(path: readonly string[], keys: StoredKeys): string {
   const lines = Object.entries(keys).flatMap(([key, value]) => {
     if (value === null) return [];
-    if (isSecret(value)) return [`# ${key} is kept in the state directory`];
+    if (isSecret(value)) return [`# ${key} is set, and not shown`];
     return [`${key} = ${valueText(value)}`];
   });
   return [`[${path.map(keyText).join(".")}]`, ...lines, ""].join("\n");

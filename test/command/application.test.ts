@@ -88,6 +88,10 @@ describe("runApplication()", () => {
       ["client", "connect", "--mode", "both"],
       'vpn: Cannot use --mode "both": expected "client" or "bridge" or "monitor"\n',
     ],
+    [
+      ["client", "connect", "--proxy", "http://bob:geheim@p:3128"],
+      'vpn: Cannot use --proxy "http://bob:...@p:3128": a password on the command line can be read by others: use --proxy-password-file\n',
+    ],
   ])("CL-02 %j ends with 64 and one line", async (args, line) => {
     // Where --json is among the arguments the line is an object.
     const { code, err } = await run(...args);
