@@ -1,11 +1,9 @@
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { messageOf, VpnError } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import { formatServerAddress } from "../config/remote.ts";
-import { createStateDir } from "../config/state-dir.ts";
-import type { CloseReason } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
 import { CLIENT_PRODUCT } from "../session/handshake.ts";
 import type { DialDeps, DialTarget } from "../session/dial-target.ts";
@@ -18,15 +16,14 @@ import type { ResolvedAccount } from "./account.ts";
 import { createAddressing, type Addressing } from "./addressing.ts";
 import { Cable } from "./cable.ts";
 import { clientStatus, describeError } from "./client-status.ts";
-import { openControl, type ControlSocket } from "./control.ts";
-import { loadInstallation, loadMac } from "./identity.ts";
+import type { ControlSocket } from "./control.ts";
+import { loadInstallation } from "./identity.ts";
 import { KnownServers } from "./known-servers.ts";
 import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
 import type { ClientEvent, ClientStatus } from "./status.ts";
-import { inTurn } from "./start-turn.ts";
 import { Supervisor, type OpenSession } from "./supervisor.ts";
-import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "./verify.ts";
+import { CertificateVerifier, type VerifyMode } from "./verify.ts";
 
 /** The kernel queues and drops better than we do: the adapter is not read while the socket is full. */
 const EGRESS_BYTES = 0;
@@ -57,47 +54,6 @@ export interface ClientDeps {
   readonly openHostSettings?: OpenHostSettings;
   /** That of the protocol, but in tests. */
   readonly dial?: (target: DialTarget, deps: DialDeps) => Promise<OpenSession>;
-}
-
-/**
- * Makes the adapter and the socket of an account. `run` connects it.
- * @throws ExitError 75 where the account is connected already, 66 for a certificate file that is not there;
- * SystemError where the adapter cannot be made
- */
-export async function openClient(options: ClientOptions, deps: ClientDeps): Promise<Client> {
-  createStateDir(options.stateDir);
-  return inTurn(options.stateDir, deps.clock, () => openInTurn(options, deps));
-}
-
-async function openInTurn(options: ClientOptions, deps: ClientDeps): Promise<Client> {
-  const { resolved, stateDir, tempDir } = options;
-  const verifyMode = loadVerifyMode(resolved.account.verify);
-  const mac = resolved.nic.mac ?? loadMac(stateDir, resolved.nic.device, deps.random);
-  const client = new Client(options, deps, verifyMode, mac);
-  const control = await openControl(
-    { stateDir, tempDir, name: resolved.name, clock: deps.clock },
-    { status: () => client.status(), disconnect: () => void client.stop() },
-  );
-  let nic: VirtualNic | undefined;
-  try {
-    const { device, mtu } = resolved.nic;
-    const onLost = (reason: CloseReason) => client.fail(nicLoss(reason));
-    nic = deps.openNic({ device, mtu, mac, onLost });
-    const { account } = resolved;
-    const host = await deps.openHostSettings?.({
-      ...options,
-      name: resolved.name,
-      account,
-      nic: resolved.nic,
-      clock: deps.clock,
-    });
-    client.attach(control, nic, host);
-  } catch (error) {
-    nic?.close();
-    control.close();
-    throw error;
-  }
-  return client;
 }
 
 /** One account at work: an adapter, and a session plugged into it, over any number of sessions. */
@@ -311,10 +267,4 @@ export class Client {
       onEvent({ event: "warning", code: "pin_failed", message });
     }
   }
-}
-
-/** The interface was deleted under us: there is nothing to plug a session into. */
-function nicLoss(reason: CloseReason): VpnError {
-  const detail = reason.detail === undefined ? "" : `: ${reason.detail}`;
-  return new VpnError(reason.code, `The network interface is gone${detail}`);
 }

@@ -2,7 +2,7 @@ import { tmpdir } from "node:os";
 import clientUnit from "../asset/systemd/vpn-client.service" with { type: "text" };
 import { EXIT, ExitError, messageOf, VpnError, type ExitCode } from "../base/errors.ts";
 import { chooseProxy } from "../client/account.ts";
-import { openClient } from "../client/client.ts";
+import { openClient } from "../client/open-client.ts";
 import { openHostSettings } from "../client/host-settings.ts";
 import { errorReply, openLineServer, type LineAnswer } from "../client/line-server.ts";
 import { AccountService } from "../client/service.ts";

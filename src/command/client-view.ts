@@ -136,7 +136,7 @@ class RateMeter {
 }
 
 /** The parts of the live line, the most important first. */
-export function livePieces(status: ClientStatus, rates: Rates, wall: number): string[] {
+function livePieces(status: ClientStatus, rates: Rates, wall: number): string[] {
   const { session, retry } = status;
   if (session !== undefined) {
     return [

@@ -1,7 +1,8 @@
 import { tmpdir } from "node:os";
 import { EXIT, type ExitCode } from "../base/errors.ts";
 import { chooseProxy, resolveAccount } from "../client/account.ts";
-import { openClient, type Client } from "../client/client.ts";
+import type { Client } from "../client/client.ts";
+import { openClient } from "../client/open-client.ts";
 import { openHostSettings } from "../client/host-settings.ts";
 import { openTapNic } from "../client/tap-nic.ts";
 import { createLog } from "../observe/log.ts";
