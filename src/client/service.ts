@@ -168,8 +168,13 @@ export class AccountService {
     return true;
   }
 
-  async #stop({ client, ended }: Held): Promise<void> {
-    await client.stop();
+  /** One that cannot be stopped in order ends all the same, and keeps none of the others. */
+  async #stop({ name, client, ended }: Held): Promise<void> {
+    try {
+      await client.stop();
+    } catch (error) {
+      this.#deps.log.error("account_failed", `${name}: ${messageOf(error)}`, { account: name });
+    }
     await ended;
   }
 
