@@ -1,4 +1,4 @@
-import { createCipheriv, createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { VpnError } from "../base/errors.ts";
 import {
   type AccountConfig,
@@ -9,6 +9,7 @@ import {
 } from "../config/client-config.ts";
 import { clamp } from "../base/clamp.ts";
 import { MAX_CONNECTIONS_PER_SESSION } from "../base/limits.ts";
+import { rc4 } from "../crypto/rc4.ts";
 import type { DeclaredFolder, DeclaredItem } from "./declared-text.ts";
 import { parseDeclared } from "./declared-text.ts";
 
@@ -78,8 +79,9 @@ export function parseVpnFile(bytes: Uint8Array): ImportedAccount {
 
 /** Reversible without any secret: the reference hides these passwords from a glance, not from a reader. */
 export function obscure(bytes: Uint8Array): Uint8Array {
-  const cipher = createCipheriv("rc4", OBSCURING_KEY, null);
-  return new Uint8Array(Buffer.concat([cipher.update(bytes), cipher.final()]));
+  const turned = bytes.slice();
+  rc4(OBSCURING_KEY, turned, 0, turned.length);
+  return turned;
 }
 
 function readCredential(auth: Items): AccountCredential {
