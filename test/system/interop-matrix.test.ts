@@ -114,6 +114,21 @@ const CELLS: readonly Cell[] = [
       return Math.min(udp.sent, udp.received) > 100 ? undefined : "no datagrams";
     },
   },
+  {
+    name: "half duplex, compression, QoS and UDP at once",
+    options: { connections: 4, halfDuplex: true, compress: true, qos: true, udp: true },
+    content: "text",
+    becomes: {
+      connections: 4,
+      maxConnections: 4,
+      halfDuplex: true,
+      compressed: true,
+      qos: true,
+      udpActive: true,
+    },
+    shows: ({ device }) =>
+      Math.max(device.sent, device.received) < BYTES / 2 ? undefined : "nothing shrank",
+  },
 ];
 
 // ---- places -------------------------------------------------------------------
