@@ -111,16 +111,13 @@ export class RouteKeeper {
   /** What is known of the network behind the tunnel has changed. */
   setNetwork(network: TunnelNetwork): void {
     this.#network = network;
+    this.#restore();
     this.#apply();
   }
 
-  /**
-   * Puts back what others took away: the kernel drops the routes of a link that goes down, and some managers of networks
-   * delete every rule that is none of theirs.
-   */
+  /** Puts back what others took away: some managers of networks delete every rule that is none of theirs. */
   repair(): void {
-    // They go all at once: one that stands tells of the rest.
-    for (const route of this.#installed.values()) if (!tryAddAgain(route)) break;
+    this.#restore();
     for (const { rules } of this.#rules.values()) for (const rule of rules) add(rule);
   }
 
@@ -129,6 +126,15 @@ export class RouteKeeper {
     for (const [key, { rules, steps }] of [...this.#rules].toReversed()) {
       this.#drop(key, rules, steps);
     }
+  }
+
+  /**
+   * The kernel drops the routes of a link that goes down, and those of IPv4 with the link's last address, as when a lease
+   * brings another one. They go all at once: one of a family that stands tells of the rest.
+   */
+  #restore(): void {
+    const routes = [...this.#installed.values()];
+    for (const family of [4, 6]) routes.filter(({ to }) => to.family === family).every(tryAddAgain);
   }
 
   /** Brings the machine in line with the plan. */

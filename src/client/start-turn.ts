@@ -1,8 +1,6 @@
-import { closeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, constants, openSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { EXIT, ExitError } from "../base/errors.ts";
-import { openLockFile } from "../config/state-dir.ts";
 import { tryLockFile } from "../platform/unix.ts";
 
 const ASK_MS = 20;
@@ -13,20 +11,19 @@ const WAIT_MS = 40_000;
  * Does `work` while no other process does the same with this state directory: start a client, undo what a crash left,
  * change accounts. Two that start as one account would take each other's socket, and who undoes what an account left
  * must not meet its next start. The kernel drops the lock with the process.
- * @throws ExitError 75 where the others do not come to an end, 73 if the file cannot be made
+ * @throws ExitError 75 where the others do not come to an end
  */
 export async function inTurn<T>(
   stateDir: string,
   clock: Clock,
   work: () => T | Promise<T>,
 ): Promise<T> {
-  const path = join(stateDir, "turn");
-  // The file stays: to remove it would let two others lock two files of one name.
-  const fd = openLockFile(path);
+  // The directory itself: a file for it would have to stay for ever.
+  const fd = openSync(stateDir, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     for (let waited = 0; !tryLockFile(fd); waited += ASK_MS) {
       if (waited >= WAIT_MS) {
-        const text = `Cannot use ${stateDir}: another process has held ${path} for ${WAIT_MS / 1000} s`;
+        const text = `Cannot use ${stateDir}: another process has held it for ${WAIT_MS / 1000} s`;
         throw new ExitError(EXIT.temporary, text);
       }
       await new Promise<void>((wake) => void clock.after(ASK_MS, wake));

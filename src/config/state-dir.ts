@@ -49,7 +49,7 @@ export interface StateLock {
  */
 export function lockStateDir(dir: string, pid: number): StateLock {
   const path = join(dir, "lock");
-  let fd: number | undefined = openLockFile(path);
+  let fd: number | undefined = openLock(path);
   if (!tryLockFile(fd)) {
     closeSync(fd);
     const holder = readFileSync(path, "latin1").trim();
@@ -69,8 +69,7 @@ export function lockStateDir(dir: string, pid: number): StateLock {
   };
 }
 
-/** Opens or makes a file to be locked. @throws ExitError 73 */
-export function openLockFile(path: string): number {
+function openLock(path: string): number {
   try {
     return openSync(path, "a+", 0o600);
   } catch (error) {
