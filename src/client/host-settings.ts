@@ -270,7 +270,7 @@ class LinuxHostSettings implements HostSettings {
     this.#watch.onNetwork(() => this.#lookAtNetwork());
   }
 
-  /** The routes of an interface that was down come back with it (FI-06). */
+  /** The routes of an interface that was down come back with it (FI-06), those that went with an address at once. */
   #lookAtNetwork(): void {
     try {
       this.#routes?.repair();

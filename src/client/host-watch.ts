@@ -20,7 +20,7 @@ export class HostWatch {
     this.#clock = clock;
   }
 
-  /** Links or routing rules have changed. @throws SystemError */
+  /** Links, their IPv4 addresses or routing rules have changed. @throws SystemError */
   onNetwork(call: () => void): void {
     this.#add(watchNetwork(this.#open(), this.#limit(call)));
   }

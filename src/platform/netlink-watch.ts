@@ -9,6 +9,7 @@ const NETLINK_ROUTE = 0;
 const NETLINK_NETFILTER = 12;
 /* <linux/rtnetlink.h>, <linux/netfilter/nfnetlink.h>: groups are counted from 1. */
 const RTNLGRP_LINK = 1;
+const RTNLGRP_IPV4_IFADDR = 5;
 const RTNLGRP_IPV4_RULE = 8;
 const RTNLGRP_IPV6_RULE = 19;
 const NFNLGRP_NFTABLES = 7;
@@ -26,12 +27,12 @@ export interface NetlinkWatch {
 }
 
 /**
- * Calls `onChange` after links or routing rules have changed, once for a burst of changes. What it was is for the caller
+ * Calls `onChange` after links, their IPv4 addresses or routing rules have changed, once for a burst of changes. What it was is for the caller
  * to look up: news can be lost when they come too fast, and then the call comes all the same.
  * @throws SystemError if there are no descriptors left
  */
 export function watchNetwork(poller: Poller, onChange: () => void): NetlinkWatch {
-  const groups = [RTNLGRP_LINK, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
+  const groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
   return watch(poller, NETLINK_ROUTE, groups, () => onChange());
 }
 

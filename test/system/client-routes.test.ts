@@ -275,6 +275,18 @@ describeSystem("routes and name servers of a client", ["dnsmasq", "nft"], () => 
     await expectUntouched();
   });
 
+  test("routes that go with the last address come back at once, so that nothing leaves beside the tunnel", async () => {
+    await connected(["--default-route"]);
+    await reaches(FAR);
+    for (let round = 0; round < 2; round++) {
+      await machine.ip("-4", "addr", "flush", "dev", "tap0");
+      await until("the way through the tunnel", async () => (await deviceTo(FAR)) === "tap0");
+      await machine.ip("addr", "add", "192.168.30.99/24", "dev", "tap0");
+    }
+    await client.stop();
+    await expectUntouched();
+  });
+
   test("FI-06: an interface that somebody deletes ends the account, and all is undone", async () => {
     await connected(["--default-route", "--dns", "--kill-switch"]);
     await reaches(FAR);
