@@ -103,7 +103,10 @@ function openAccounts(
       const { credential } = resolved.account;
       if (credential.kind === "password" && credential.secret === undefined) {
         const remedy = `vpn client account set '${resolved.name}' --ask-password, or connect it by vpn client connect`;
-        throw new ExitError(EXIT.data, `It keeps no password, and nobody can be asked: ${remedy}`);
+        throw new ExitError(
+          EXIT.data,
+          `The account "${resolved.name}" keeps no password, and nobody can be asked: ${remedy}`,
+        );
       }
       return openClient(
         {
