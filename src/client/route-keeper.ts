@@ -44,6 +44,7 @@ const TABLE = 0x5042_0000;
 
 /** Texts of warnings that are remembered; who has seen these knows what is wrong. */
 const MAX_WARNINGS = 64;
+const ENOENT = 2;
 const EEXIST = 17;
 const ESRCH = 3;
 const ENODEV = 19;
@@ -235,8 +236,9 @@ export class RouteKeeper {
       try {
         removeRule(rule);
       } catch (error) {
-        // Somebody flushed the rules: what was to be gone is gone.
-        if (!(error instanceof SystemError)) throw error;
+        // Somebody flushed the rules: what was to be gone is gone. What stands stays on record.
+        const isGone = error instanceof SystemError && [ENOENT, ESRCH].includes(error.errno);
+        if (!isGone) throw error;
       }
     }
     this.#rules.delete(key);
