@@ -80,7 +80,7 @@ export const CONNECT_FLAGS = {
   ...ACCOUNT_FLAGS,
   nic: value("NAME", "name of a NIC, or of a network interface to make", parseName),
   ...NIC_SETTINGS,
-  totp: toggle("ask for the code of a second factor, sent behind the password"),
+  totp: toggle("ask for the code of a second factor, sent behind the password of --plain"),
   totpFile: value("FILE", "read that code from here at each login", parseText),
   config,
   stateDir,
