@@ -1,19 +1,14 @@
 import { messageOf, SystemError, VpnError } from "../base/errors.ts";
 import { formatAddress, formatNet, tryParseAddress, type IpAddress, type Net } from "../base/ip.ts";
 import { addRoute, removeRoute, type Route } from "../platform/ip-route.ts";
-import {
-  addRule,
-  listRulePriorities,
-  MAIN_TABLE,
-  removeRule,
-  type Rule,
-} from "../platform/ip-rule.ts";
+import { addRule, MAIN_TABLE, removeRule, type Rule } from "../platform/ip-rule.ts";
 import {
   planRoutes,
   type PlannedRoute,
   type RouteWishes,
   type TunnelNetwork,
 } from "./route-plan.ts";
+import { findSlot, type RouteSlot } from "./route-slot.ts";
 import type { HostStatus } from "./status.ts";
 import type { UndoFile } from "./undo-file.ts";
 import type { UndoStep } from "./undo-step.ts";
@@ -34,13 +29,6 @@ import type { UndoStep } from "./undo-step.ts";
 //
 // Routes to single networks go to the main table, where the longest prefix wins; the kernel deletes them with the
 // interface. The servers' addresses are cut out of them (route-plan.ts).
-
-/** Rules of slot n have priorities 16800 + 2n and 16900 + 2n, so that all servers come before all tunnels. */
-const SERVER_PRIORITY = 16_800;
-const TUNNEL_PRIORITY = 16_900;
-const SLOTS = 50;
-/** "PB" in the upper half: tables that nobody else numbers so. */
-const TABLE = 0x5042_0000;
 
 /** Texts of warnings that are remembered; who has seen these knows what is wrong. */
 const MAX_WARNINGS = 64;
@@ -65,7 +53,7 @@ export class RouteKeeper {
   /** Unknown until the interface is up and has its addresses: before that the kernel takes no route over it. */
   #network: TunnelNetwork | undefined;
   #servers: readonly IpAddress[] = [];
-  #slot: number | undefined;
+  #slot: RouteSlot | undefined;
   #installed = new Map<string, Route>();
   /** Rules that stand, by family of the default route or by server. */
   readonly #rules = new Map<string, { readonly rules: Rule[]; readonly steps: UndoStep[] }>();
@@ -148,7 +136,7 @@ export class RouteKeeper {
     }
     const wanted = new Map<string, Route>();
     for (const route of plan.specific) this.#want(wanted, route, MAIN_TABLE);
-    for (const route of plan.defaults) this.#want(wanted, route, TABLE + this.#takeSlot());
+    for (const route of plan.defaults) this.#want(wanted, route, this.#takeSlot().table);
     for (const [key, route] of this.#installed) {
       if (!wanted.has(key)) this.#remove(key, route);
     }
@@ -195,13 +183,12 @@ export class RouteKeeper {
 
   /** Servers that are new are pinned before those of before are let go. */
   #pin(): void {
-    const slot = this.#takeSlot();
+    const { serverPriority: priority } = this.#takeSlot();
     const keys = new Set<string>();
     for (const { family, bytes } of this.#servers) {
       const to: Net = { family, bytes, prefix: bytes.length * 8 };
       const key = `server ${formatAddress(bytes)}`;
       keys.add(key);
-      const priority = SERVER_PRIORITY + 2 * slot;
       this.#install(key, [
         { family, priority, to, action: { kind: "lookup", table: MAIN_TABLE } },
         { family, priority: priority + 1, to, action: { kind: "unreachable" } },
@@ -214,11 +201,10 @@ export class RouteKeeper {
 
   /** Sends what has no nearer way to the tunnel's table. */
   #divert(family: 4 | 6): void {
-    const slot = this.#takeSlot();
-    const priority = TUNNEL_PRIORITY + 2 * slot;
+    const { tunnelPriority: priority, table } = this.#takeSlot();
     this.#install(`default ${family}`, [
       { family, priority, action: { kind: "lookup", table: MAIN_TABLE, suppressPrefix: 0 } },
-      { family, priority: priority + 1, action: { kind: "lookup", table: TABLE + slot } },
+      { family, priority: priority + 1, action: { kind: "lookup", table } },
     ]);
   }
 
@@ -245,22 +231,8 @@ export class RouteKeeper {
     this.#options.undo.forget(...steps);
   }
 
-  /** The first slot of which no rule stands: another account may have one of its own. */
-  #takeSlot(): number {
-    if (this.#slot !== undefined) return this.#slot;
-    const taken = new Set([...listRulePriorities(4), ...listRulePriorities(6)]);
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const own = [SERVER_PRIORITY, TUNNEL_PRIORITY].flatMap((base) =>
-        [0, 1].map((n) => base + 2 * slot + n),
-      );
-      if (own.some((priority) => taken.has(priority))) continue;
-      this.#slot = slot;
-      return slot;
-    }
-    throw new VpnError(
-      "no_rules_left",
-      `Cannot route: ${SLOTS} accounts have taken the default route`,
-    );
+  #takeSlot(): RouteSlot {
+    return (this.#slot ??= findSlot());
   }
 
   /** The same text once: plans are made again with every renewal of a lease. */
