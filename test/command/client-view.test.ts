@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { jsonView, lineView, LiveView } from "../../src/command/client-view.ts";
 import type { ClientEvent, ClientStatus } from "../../src/client/status.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
+import { PLAIN_STREAM } from "../support/stream-options.ts";
 
 const CONNECTED: ClientEvent = {
   event: "connected",
@@ -44,15 +45,7 @@ function statusAt(wall: number): ClientStatus {
       outFrames: 0,
       outBytes: 0,
       droppedFrames: 0,
-      connections: 1,
-      maxConnections: 1,
-      encrypted: true,
-      compression: "none",
-      badBlocks: 0,
-      halfDuplex: false,
-      qos: false,
-      udp: "off",
-      udpPath: null,
+      ...PLAIN_STREAM,
     },
   };
 }
