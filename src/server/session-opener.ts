@@ -93,6 +93,7 @@ export class SessionOpener {
       since: clock.wall(),
     };
     host.add(open, admitted);
+    if (this.#connectionCounter % COLLECT_EVERY === 0) Bun.gc(false);
     this.#byKey.set(keyText(welcome.sessionKey), open);
     session.onClosed = (reason) => this.#closed(host, open, reason.code);
     session.onConnectionEnded = (reason) => this.#deps.connectionEnded(reason);
