@@ -19,6 +19,7 @@ import {
   hub,
   policy,
   recordingLog,
+  serverConfig,
   user,
   type LogLine,
 } from "../support/test-server.ts";
@@ -26,19 +27,7 @@ import { streamOf } from "../support/stream-options.ts";
 
 const CHALLENGE = seededRandom(1).bytes(20);
 const PAST = Date.UTC(2020, 0, 1);
-const SETTINGS: ServerSettings = {
-  name: "a",
-  listen: [],
-  stateDir: undefined,
-  maxSessions: 0,
-  revealHubs: false,
-  hashedLogin: true,
-  allowPlaintext: false,
-  udpAcceleration: true,
-  udpPorts: { first: 40_000, last: 44_999 },
-  ntlmAuth: "/usr/bin/ntlm_auth",
-  watch: false,
-};
+const SETTINGS: ServerSettings = serverConfig().server;
 
 class World {
   readonly clock = new ManualClock();
