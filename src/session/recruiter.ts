@@ -50,19 +50,19 @@ export class Recruiter {
     this.#deps = deps;
     this.#lastAttempt = deps.clock.now();
     session.onConnectionEnded = () => this.#plan();
+    session.onClosing = () => this.#stop();
     this.#plan();
   }
 
-  /** No further connection; the session's own live on. */
-  stop(): void {
+  /** The one attempt that is under way, or planned, is for nobody any more. */
+  #stop(): void {
     this.#abort.abort();
     this.#timer?.cancel();
   }
 
   #plan(): void {
     this.#timer?.cancel();
-    if (this.#session.isClosed) return this.stop();
-    if (this.#isConnecting) return;
+    if (this.#session.isClosed || this.#isConnecting) return;
     const now = this.#deps.clock.now();
     const due = Math.max(this.#wantedAt(now), this.#lastAttempt + this.#intervalMs);
     if (due === Infinity) return;

@@ -68,6 +68,8 @@ export class Session implements Port, ConnectionOwner, Beating {
   onReady: (() => void) | undefined;
   /** Called once when the session has ended, whoever ended it. */
   onClosed: ((reason: CloseReason) => void) | undefined;
+  /** Called first when the session ends: for whoever opens connections for it. */
+  onClosing: (() => void) | undefined;
   /** Called for each connection that ends while the session lives on or ends with it. */
   onConnectionEnded: ((reason: string) => void) | undefined;
   readonly #deps: SessionDeps;
@@ -268,6 +270,7 @@ export class Session implements Port, ConnectionOwner, Beating {
   close(reason: CloseReason): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.onClosing?.();
     this.#deps.heartbeat.remove(this);
     this.#expected?.closeInOrder();
     for (const connection of [...this.connections, ...this.#retiring]) {

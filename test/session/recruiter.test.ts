@@ -23,6 +23,7 @@ class Site {
   readonly session: Session;
   readonly links: FakeLink[] = [];
   readonly attempts: number[] = [];
+  signal: AbortSignal | undefined;
   ended: CloseReason | undefined;
   answer: () => Promise<Recruit> = async () => this.recruit();
   direction: Direction = DIRECTION.BOTH;
@@ -53,7 +54,8 @@ class Site {
     new Recruiter(this.session, times, {
       clock: this.clock,
       log: recordingLog(),
-      connect: () => {
+      connect: (signal) => {
+        this.signal = signal;
         this.attempts.push(this.clock.now());
         return this.answer();
       },
@@ -200,5 +202,28 @@ describe("Recruiter", () => {
     later.resolve(late);
     await turn();
     expect((late.link as FakeLink).ended).toBe("in order");
+  });
+
+  test("a session that ends without a connection plans no further one, and gives up the one under way", async () => {
+    const planned = site({ connections: 1 });
+    planned.answer = async () => {
+      throw new VpnError("connect_failed", "refused");
+    };
+    await planned.pass(3_000);
+    planned.links[0]!.handler.closed("reset");
+    await planned.pass(100);
+    planned.session.close({ code: "timeout" });
+    expect(planned.clock.pending).toBe(0);
+    await planned.pass(5_000);
+    expect(planned.attempts).toEqual([3_000]);
+
+    const underWay = site({ connections: 1 });
+    underWay.answer = () => new Promise(() => {});
+    await underWay.pass(3_000);
+    underWay.links[0]!.handler.closed("reset");
+    await underWay.pass(100);
+    expect(underWay.signal?.aborted).toBe(false);
+    underWay.session.close({ code: "user_cancel" });
+    expect(underWay.signal?.aborted).toBe(true);
   });
 });
