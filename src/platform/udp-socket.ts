@@ -59,7 +59,7 @@ export const MAX_SEGMENTS = 64;
 export const MAX_MESSAGE_BYTES = 65_487;
 /** Messages of one call. */
 export const SEND_MESSAGES = 64;
-export const RECEIVE_MESSAGES = 8;
+const RECEIVE_MESSAGES = 8;
 const RECEIVE_BYTES = 65_536;
 /** Kernel memory for datagrams that we have not got to yet: five milliseconds at 3 Gbit/s. */
 const BUFFER_BYTES = 2 << 20;

@@ -101,6 +101,19 @@ export const INSIDE = {
   right: { ipv4: "10.92.0.2", ipv6: "fd92::2" },
 } as const;
 
+/** Who stands at the ends of one cable. */
+export interface Pair {
+  readonly client: Implementation;
+  readonly server: Implementation;
+}
+
+/** Those in which one end at least is ours. */
+export const OUR_PAIRS: readonly Pair[] = [
+  { client: "ours", server: "ours" },
+  { client: "reference", server: "ours" },
+  { client: "ours", server: "reference" },
+];
+
 export interface Scenario {
   readonly name: string;
   readonly left: Implementation;

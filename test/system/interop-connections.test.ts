@@ -11,6 +11,8 @@ import {
   dressClient,
   GOOD,
   type Implementation,
+  OUR_PAIRS,
+  type Pair,
   INSIDE,
   openSite,
   SERVER_FROM,
@@ -32,16 +34,6 @@ const CONNECTIONS = 8;
 const FLOWS = 40;
 /** What a loaded machine may add to a time that the protocol or a requirement fixes. */
 const SLACK_MS = 3000;
-
-interface Pair {
-  readonly client: Implementation;
-  readonly server: Implementation;
-}
-const PAIRS: readonly Pair[] = [
-  { client: "ours", server: "ours" },
-  { client: "ours", server: "reference" },
-  { client: "reference", server: "ours" },
-];
 
 interface Place extends Site {
   readonly hub: TunnelServer;
@@ -108,7 +100,7 @@ async function stallOne({ client }: Place): Promise<number> {
   return performance.now() - stalled;
 }
 
-for (const pair of PAIRS) {
+for (const pair of OUR_PAIRS) {
   const kinds: Implementation[] = [pair.client, pair.server];
   const programs = kinds.includes("reference") ? SOFTETHER_PROGRAMS : [];
   describeSystem(

@@ -13,19 +13,14 @@ import {
   GOOD,
   INSIDE,
   openSite,
+  OUR_PAIRS,
   SERVER_FROM,
   SESSION_TIMEOUT_S,
   startClient,
   startServer,
   UNDERLAY,
 } from "../support/tunnel.ts";
-import type {
-  Credentials,
-  Implementation,
-  Site,
-  TunnelClient,
-  TunnelServer,
-} from "../support/tunnel.ts";
+import type { Credentials, Pair, Site, TunnelClient, TunnelServer } from "../support/tunnel.ts";
 import { deviceUse, tcpUses, udpUse } from "../support/underlay.ts";
 
 // Every kind of session between every kind of client and server. `left` is the client under test, `right` a plain
@@ -39,16 +34,7 @@ const RECONNECTS = 10;
 /** A cell waits for its turn, opens up to 32 connections at one a second, and shares the machine with three others. */
 const CELL_MS = 150_000;
 
-interface Pair {
-  readonly client: Implementation;
-  readonly server: Implementation;
-}
-const PAIRS: readonly Pair[] = [
-  { client: "reference", server: "reference" },
-  { client: "ours", server: "ours" },
-  { client: "reference", server: "ours" },
-  { client: "ours", server: "reference" },
-];
+const PAIRS: readonly Pair[] = [{ client: "reference", server: "reference" }, ...OUR_PAIRS];
 
 /** What the kernel counted below the tunnel while BYTES went each way inside. */
 interface Use {

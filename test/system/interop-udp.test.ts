@@ -7,7 +7,7 @@ import {
   ALSO_GOOD,
   dressClient,
   GOOD,
-  type Implementation,
+  OUR_PAIRS,
   INSIDE,
   openSite,
   SERVER_FROM,
@@ -27,12 +27,6 @@ const BYTES = 20_000_000;
 const READY_MS = 30_000;
 /** Within 2.1 s an end knows that it hears nothing, and TCP inside needs its time to try again. */
 const FALLBACK_MS = 6_000;
-
-const PAIRS: readonly { readonly client: Implementation; readonly server: Implementation }[] = [
-  { client: "ours", server: "ours" },
-  { client: "reference", server: "ours" },
-  { client: "ours", server: "reference" },
-];
 
 /** Datagrams of the tunnel that do not arrive. Nobody is told: a sender's own firewall would answer with an error. */
 const CUTS = {
@@ -55,7 +49,7 @@ async function bytesByTcp(client: TunnelClient): Promise<number> {
   return uses.reduce((sum, { sent, received }) => sum + sent + received, 0);
 }
 
-for (const { client: kind, server } of PAIRS) {
+for (const { client: kind, server } of OUR_PAIRS) {
   const needs = kind === "reference" || server === "reference" ? SOFTETHER_PROGRAMS : [];
   describeSystem(`UDP acceleration, client ${kind}, server ${server}`, needs, () => {
     let site: Site;
