@@ -21,7 +21,8 @@ export class FileWatch {
 
   /**
    * Begins to watch the file that stands there now, and its folder for another in its place: a file that is a mount of
-   * its own is written without the folder's knowledge. Replaces the watch of before.
+   * its own is written without the folder's knowledge. Replaces the watch of before. The first look is due without any
+   * change: somebody may have written before the watch stood.
    */
   start(): void {
     this.stop();
@@ -36,6 +37,7 @@ export class FileWatch {
         if (!(error instanceof Error && "code" in error)) throw error;
       }
     }
+    this.#notice();
   }
 
   stop(): void {

@@ -5,12 +5,10 @@ export const POLL_SLOTS = 1024;
 
 /** Word numbers; slot n has its state at `states + n` and its descriptor at `fds + n`. */
 export const POLL_AREA = {
-  /** Counts wake-ups of the thread that waits by `Atomics.waitAsync`. */
-  wakes: 0,
-  closing: 1,
-  states: 2,
-  fds: 2 + POLL_SLOTS,
-  words: 2 + 2 * POLL_SLOTS,
+  closing: 0,
+  states: 1,
+  fds: 1 + POLL_SLOTS,
+  words: 1 + 2 * POLL_SLOTS,
 } as const;
 
 /** A slot goes from idle to armed by its owner, and from armed to ready by the polling thread. */

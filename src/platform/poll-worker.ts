@@ -45,8 +45,7 @@ function pollUntilClosed(area: Int32Array, controlFd: number): void {
       const was = Atomics.compareExchange(area, state, SLOT_STATE.armed, SLOT_STATE.ready);
       if (was === SLOT_STATE.armed) ready += 1;
     }
-    if (ready === 0) continue;
-    Atomics.add(area, POLL_AREA.wakes, 1);
-    Atomics.notify(area, POLL_AREA.wakes);
+    // One message for all: the other thread looks for itself which they are.
+    if (ready > 0) self.postMessage(ready);
   }
 }

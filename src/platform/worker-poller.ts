@@ -1,4 +1,5 @@
-// Where Linux AIO is refused: a thread blocks in poll(2) and wakes this one by `Atomics.waitAsync` (dataplane.md 3).
+// Where Linux AIO is refused: a thread blocks in poll(2) and wakes this one by a message. (`Atomics.waitAsync` is quicker
+// by some microseconds, but its wake-ups can get lost for good.)
 import { VpnError } from "../base/errors.ts";
 import { addressOf, check, hasLibc, libc } from "./libc.ts";
 import type { Poller, Watch } from "./poller.ts";
@@ -17,9 +18,6 @@ export function openWorkerPoller(): Poller {
   return new WorkerPoller();
 }
 
-/** Pollers that are open: a pending `waitAsync` does not keep them from being collected. */
-const openPollers = new Set<WorkerPoller>();
-
 class WorkerPoller implements Poller {
   readonly #area = new Int32Array(new SharedArrayBuffer(POLL_AREA.words * 4));
   readonly #controlFd: number;
@@ -34,6 +32,7 @@ class WorkerPoller implements Poller {
       "make an event counter",
     );
     this.#worker = new Worker(WORKER);
+    this.#worker.addEventListener("message", () => this.#fire());
     this.#worker.addEventListener("error", ({ message }) => {
       throw new VpnError(
         "poll_thread",
@@ -44,8 +43,6 @@ class WorkerPoller implements Poller {
     this.#worker.postMessage(start);
     // Not before the thread has ended: it might poll whatever gets the number next.
     this.#worker.addEventListener("close", () => libc.close(this.#controlFd));
-    openPollers.add(this);
-    void this.#loop();
   }
 
   add(fd: number, onReadable: () => void): Watch {
@@ -62,12 +59,9 @@ class WorkerPoller implements Poller {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    openPollers.delete(this);
     for (const watch of this.#watches) watch?.remove();
     Atomics.store(this.#area, POLL_AREA.closing, 1);
     this.#wakeWorker();
-    Atomics.add(this.#area, POLL_AREA.wakes, 1);
-    Atomics.notify(this.#area, POLL_AREA.wakes);
   }
 
   readonly #wakeWorker = (): void => {
@@ -75,14 +69,8 @@ class WorkerPoller implements Poller {
     libc.write(this.#controlFd, ONE_AT, 8);
   };
 
-  async #loop(): Promise<void> {
-    while (!this.#closed) {
-      const seen = Atomics.load(this.#area, POLL_AREA.wakes);
-      for (const watch of this.#watches) watch?.fireIfReady();
-      if (this.#closed) return;
-      const { async: pending, value } = Atomics.waitAsync(this.#area, POLL_AREA.wakes, seen);
-      if (pending) await value;
-    }
+  #fire(): void {
+    for (const watch of this.#watches) watch?.fireIfReady();
   }
 }
 
