@@ -134,6 +134,8 @@ export const MAX_CONFIG_ENTRIES = 131_072;
 export const MAX_FORWARD_BYTES = 49_152;
 /** Depth to which ports in the process may answer a hub within its own delivery; more is a loop. */
 export const MAX_FORWARD_DEPTH = 8;
+/** Frames of one hub that access rules delay (robustness.md FR-23). */
+export const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 /** Lines about refused logins in a minute, of all sources: fail2ban must see each, a disk must not fill. */
 export const MAX_LOGIN_FAILURE_LINES_PER_MINUTE = 600;
 /** Lines of one kind that a hub logs in a minute (robustness.md 1.5). */

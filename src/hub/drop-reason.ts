@@ -42,6 +42,8 @@ export const DROP = Object.freeze(
 
 /** What a check answers when the frame goes on. Drop codes are 0 and above. */
 export const PASS = -1;
+/** What a check answers that has kept the frame or answered it: it goes nowhere, and is not lost. */
+export const TAKEN = -4;
 
 /** The counters that are not zero, by name. */
 export function dropRecord(counters: Float64Array): Partial<Record<DropReason, number>> {

@@ -1,6 +1,7 @@
 // Where the layers of the frame under examination begin. Offsets only: nothing is copied.
 
 import type { MacAddress } from "../base/mac.ts";
+import type { PortIdentity } from "./port-identity.ts";
 
 export const ETHERTYPE = {
   IPV4: 0x0800,
@@ -25,6 +26,7 @@ const MAX_IPV6_EXTENSIONS = 8;
 /** BOOTP as far as its magic cookie (RFC 2131 section 3). */
 const BOOTP_BYTES = 240;
 const DHCP_COOKIE = 0x63825363;
+const NO_VIEW = new DataView(new ArrayBuffer(0));
 
 export type Layer3 = "arp" | "ipv4" | "ipv6" | "other";
 
@@ -34,7 +36,7 @@ export type Layer3 = "arp" | "ipv4" | "ipv6" | "other";
  * is "other" from the layer on that is wrong.
  */
 export class FrameView {
-  view: DataView = new DataView(new ArrayBuffer(0));
+  view: DataView = NO_VIEW;
   /** First byte of the frame, and the one behind its last. */
   start = 0;
   end = 0;
@@ -47,6 +49,14 @@ export class FrameView {
   layer4At = 0;
   /** End of the IP packet as its header tells it, never past the end of the frame. */
   layer4End = 0;
+  /** The port that sent the frame. */
+  from: PortIdentity | undefined;
+  /** Goes to more than one port: broadcast, multicast, or a MAC that is not known. Not known on arrival. */
+  isFlood = false;
+  /** The port that it goes to, if it goes to one; not known on arrival. */
+  to: PortIdentity | undefined;
+  /** The access list has decided on it for good when it arrived (hub.md 7.3). */
+  isJudged = false;
   private isParsed = false;
 
   /** Turns to another frame, which has at least 14 bytes. */
@@ -56,6 +66,25 @@ export class FrameView {
     this.end = end;
     this.etherType = etherType;
     this.isParsed = false;
+  }
+
+  /** As aim(), but what was found out about this very frame before is kept. */
+  look(view: DataView, start: number, end: number): void {
+    if (this.view !== view || this.start !== start || this.end !== end)
+      this.aim(view, start, end, view.getUint16(start + 12));
+  }
+
+  /** Lets go of the frame. */
+  release(): void {
+    this.view = NO_VIEW;
+    this.start = this.end = 0;
+    this.from = this.to = undefined;
+    this.isParsed = false;
+  }
+
+  /** Broadcast or multicast destination: the I/G bit. */
+  get isGroup(): boolean {
+    return (this.view.getUint8(this.start) & 1) !== 0;
   }
 
   get source(): MacAddress {

@@ -1,20 +1,22 @@
 // The switch's socket for one cable. Frames enter by deliver() and leave by egress().
+import type { Policy } from "../config/policy.ts";
 import { DROP } from "./drop-reason.ts";
 import type { MacHold, MacOwner } from "./fdb.ts";
-import { type FrameCheck, IpLimit } from "./ip-limit.ts";
-import type { IpTable } from "./ip-table.ts";
-import { emptyRun, type FrameRun, type FrameSink, type Port } from "./port.ts";
-import { PortCounters } from "./port-counters.ts";
-import { isUrgent } from "./urgent.ts";
+import type { RunRewriter } from "./frame-check.ts";
 import {
-  ipLimitsOf,
-  KIND_RULES,
-  macLimitOf,
-  type PortAccess,
-  type PortKind,
-} from "./port-rules.ts";
-
-const NO_BYTES = new Uint8Array(0);
+  emptyRun,
+  type FrameRun,
+  type FrameSink,
+  type Port,
+  releaseRun,
+  shareRun,
+} from "./port.ts";
+import { PortCounters } from "./port-counters.ts";
+import type { PortIdentity, PortKind } from "./port-identity.ts";
+import type { PortProgram } from "./port-program.ts";
+import { KIND_RULES, macLimitOf, type PortAccess } from "./port-rules.ts";
+import { runScratch } from "./run-scratch.ts";
+import { isUrgent } from "./urgent.ts";
 
 /** What a socket needs of the switch that it is built into. */
 export interface Switch {
@@ -24,22 +26,25 @@ export interface Switch {
   /** The port was given something: it wants a flush. */
   soil(port: HubPort): void;
   detach(port: HubPort): void;
+  compile(port: HubPort): PortProgram;
 }
 
 /** One port of a hub: the sink that the cable is plugged into, with its rules and counters. */
-export class HubPort implements FrameSink, MacOwner {
+export class HubPort implements FrameSink, MacOwner, PortIdentity {
   readonly name: string;
   readonly kind: PortKind;
   readonly user: string;
+  readonly group: string | undefined;
+  readonly remoteAddress: string | undefined;
   readonly index: number;
   readonly counters = new PortCounters();
   readonly isNetworkSession: boolean;
   readonly macHold: MacHold;
+  policy: Policy;
   checksMac = false;
   macLimit = 0;
   macLimitDrops = false;
-  /** Checks that look past the two addresses; empty when nothing is switched on. */
-  admission: readonly FrameCheck[] = [];
+  program: PortProgram;
   /** A hub takes whatever comes: what is full is the port where it should go to. */
   readonly ready = true;
   onReady: (() => void) | undefined = undefined;
@@ -50,36 +55,52 @@ export class HubPort implements FrameSink, MacOwner {
   private one: FrameRun | undefined;
   private readonly within: Switch;
   private readonly cable: Port;
-  private readonly ipTable: IpTable;
 
-  constructor(within: Switch, ipTable: IpTable, index: number, cable: Port, access: PortAccess) {
+  constructor(within: Switch, index: number, cable: Port, access: PortAccess) {
     this.within = within;
-    this.ipTable = ipTable;
     this.index = index;
     this.cable = cable;
-    this.name = cable.name;
+    this.name = access.name ?? cable.name;
     this.kind = access.kind;
     this.user = access.user;
+    this.group = access.group;
+    this.remoteAddress = access.remoteAddress;
     this.isNetworkSession = KIND_RULES[access.kind].isNetworkSession;
     this.macHold = KIND_RULES[access.kind].macHold;
-    this.reconfigure(access.policy);
+    this.policy = access.policy;
+    this.applyMacRules();
+    this.program = within.compile(this);
   }
 
   /** Compiles another policy; frames from now on meet it. */
-  reconfigure(policy: PortAccess["policy"]): void {
+  reconfigure(policy: Policy): void {
+    this.policy = policy;
+    this.recompile();
+  }
+
+  /** The settings of the hub have changed. */
+  recompile(): void {
+    this.applyMacRules();
+    this.program = this.within.compile(this);
+  }
+
+  private applyMacRules(): void {
+    const { policy } = this;
     const limit = macLimitOf({ kind: this.kind, user: this.user, policy });
     this.macLimit = limit.macLimit;
     this.macLimitDrops = limit.macLimitDrops;
     this.checksMac = KIND_RULES[this.kind].checksMac || policy.check_mac;
-    const ip = ipLimitsOf(policy);
-    this.admission =
-      ip.ipv4 === Infinity && ip.ipv6 === Infinity
-        ? []
-        : [new IpLimit(this.ipTable, this.index, ip)];
   }
 
   deliver(run: FrameRun): void {
-    this.within.forward(run, this);
+    const { ingress } = this.program;
+    if (ingress.length === 0) return this.within.forward(run, this);
+    const depth = runScratch.depth;
+    try {
+      this.within.forward(rewritten(run, ingress), this);
+    } finally {
+      runScratch.release(depth);
+    }
   }
 
   flush(): void {
@@ -94,27 +115,40 @@ export class HubPort implements FrameSink, MacOwner {
     }
     this.counters.countEgress(isGroup, run.count, bytes);
     if (!this.isDirty) this.within.soil(this);
-    this.cable.deliver(run);
+    this.hand(run);
+  }
+
+  private hand(run: FrameRun): void {
+    const { egress } = this.program;
+    if (egress.length === 0) return this.cable.deliver(run);
+    const depth = runScratch.depth;
+    try {
+      this.cable.deliver(rewritten(run, egress));
+    } finally {
+      runScratch.release(depth);
+    }
   }
 
   /** The few frames of a run that a full cable takes all the same; the others are dropped. */
   private egressUrgent(run: FrameRun, isGroup: boolean): void {
     const { view } = run;
     const one = (this.one ??= emptyRun(run.bytes));
-    one.bytes = run.bytes;
-    one.view = view;
-    one.count = 1;
-    for (let at = run.start; at < run.end; at = one.end) {
+    const depth = runScratch.depth;
+    for (let at = run.start, next = at; at < run.end; at = next) {
       const size = view.getUint32(at);
+      next = at + 4 + size;
+      shareRun(one, run);
       one.start = at;
-      one.end = at + 4 + size;
-      if (isUrgent(view, at + 4, size) && this.cable.deliverUrgent?.(one) === true) {
-        this.counters.countEgress(isGroup, 1, size);
-      } else {
-        this.counters.drops[DROP.queue_full]! += 1;
-      }
+      one.end = next;
+      one.count = 1;
+      const mayPass =
+        isUrgent(view, at + 4, size) &&
+        this.cable.deliverUrgent?.(rewritten(one, this.program.egress)) === true;
+      runScratch.release(depth);
+      if (mayPass) this.counters.countEgress(isGroup, 1, size);
+      else this.counters.drops[DROP.queue_full]! += 1;
     }
-    one.bytes = NO_BYTES;
+    releaseRun(one);
   }
 
   /** Lets the cable send what it was given. */
@@ -134,4 +168,10 @@ export class HubPort implements FrameSink, MacOwner {
     this.detach();
     this.cable.close(reason);
   }
+}
+
+function rewritten(run: FrameRun, by: readonly RunRewriter[]): FrameRun {
+  let result = run;
+  for (let i = 0; i < by.length; i += 1) result = by[i]!.rewrite(result);
+  return result;
 }

@@ -1,13 +1,11 @@
 // Limits on the IP addresses of a port: what makes client mode one host and not a network (hub.md 2.8, 5.4).
 import { DROP, PASS } from "./drop-reason.ts";
+import type { FrameCheck } from "./frame-check.ts";
 import { ETHERTYPE, type FrameView } from "./frame-view.ts";
 import type { IpTable } from "./ip-table.ts";
-
-/** A question that is asked of each frame from one port. */
-export interface FrameCheck {
-  /** Answers PASS or a drop code. `now` is the same for all frames of a run. */
-  check(frame: FrameView, now: number): number;
-}
+import type { PortIdentity } from "./port-identity.ts";
+import type { HubParts } from "./port-program.ts";
+import { ipLimitsOf } from "./port-rules.ts";
 
 /** For how long an address that was just counted is let through without a look at the table. */
 const REFRESH_MS = 1000;
@@ -16,6 +14,14 @@ const REFRESH_MS = 1000;
 export interface IpLimits {
   readonly ipv4: number;
   readonly ipv6: number;
+}
+
+/** The check of a port that has limits. */
+export function ipLimit(port: PortIdentity, { ipTable }: HubParts): readonly FrameCheck[] {
+  const limits = ipLimitsOf(port.policy);
+  return limits.ipv4 === Infinity && limits.ipv6 === Infinity
+    ? []
+    : [new IpLimit(ipTable, port.index, limits)];
 }
 
 /** Drops frames from one address too many; ARP senders count as IPv4 addresses. */

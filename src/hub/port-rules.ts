@@ -8,15 +8,18 @@ import {
 import type { Policy } from "../config/policy.ts";
 import type { MacHold } from "./fdb.ts";
 import type { IpLimits } from "./ip-limit.ts";
-
-export type PortKind =
-  "client" | "bridge" | "monitor" | "local-bridge" | "cascade" | "secure-nat" | "l3";
+import type { PortKind } from "./port-identity.ts";
 
 /** Who is behind a port, and what that port may do. */
 export interface PortAccess {
   readonly kind: PortKind;
   /** User as lists show it. */
   readonly user: string;
+  /** As lists show it, where that is not the name of the cable's own end. */
+  readonly name?: string;
+  readonly group?: string | undefined;
+  /** The other end of the tunnel, of network sessions and cascades. */
+  readonly remoteAddress?: string | undefined;
   /** The effective policy: login has already put client mode's restrictions into it (hub.md 5.1, 12). */
   readonly policy: Policy;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
-import { ipLimitsOf, macLimitOf, type PortKind } from "../../src/hub/port-rules.ts";
+import type { PortKind } from "../../src/hub/port-identity.ts";
+import { ipLimitsOf, macLimitOf } from "../../src/hub/port-rules.ts";
 
 const policy = (parts: Partial<Policy>): Policy => ({ ...DEFAULT_POLICY, ...parts });
 

@@ -2,7 +2,7 @@ import type { Clock } from "../../src/base/clock.ts";
 import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import type { HubPort } from "../../src/hub/hub-port.ts";
-import type { PortKind } from "../../src/hub/port-rules.ts";
+import type { PortKind } from "../../src/hub/port-identity.ts";
 import type { Log, LogFields } from "../../src/observe/log.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { seededRandom } from "../support/seeded-random.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
-import type { PortKind } from "../../src/hub/port-rules.ts";
+import type { PortKind } from "../../src/hub/port-identity.ts";
 import { arp, BROADCAST, frame, ipv4, ipv6, lan, mac } from "../hub/frames.ts";
 import { CLIENT_MODE, type Plugged, World } from "../hub/world.ts";
 import { seededRandom } from "../support/seeded-random.ts";

@@ -2,7 +2,7 @@
 // has to agree with.
 import type { Policy } from "../../src/config/policy.ts";
 import type { DropReason } from "../../src/hub/drop-reason.ts";
-import type { PortKind } from "../../src/hub/port-rules.ts";
+import type { PortKind } from "../../src/hub/port-identity.ts";
 
 interface Station {
   port: PlainPort;

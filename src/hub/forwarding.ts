@@ -1,0 +1,219 @@
+// The way of a frame through the switch. A run is walked once and leaves in sub-runs that point into it:
+// length and header -> checks on arrival -> learn the source -> look up the destination -> checks on admission -> emit.
+import type { Clock } from "../base/clock.ts";
+import {
+  MAX_FORWARD_BYTES,
+  MAX_FORWARD_DEPTH,
+  MAX_FRAME_BYTES,
+  MIN_FRAME_BYTES,
+} from "../base/limits.ts";
+import type { MacAddress } from "../base/mac.ts";
+import { Delivery } from "./delivery.ts";
+import { DROP, PASS, TAKEN } from "./drop-reason.ts";
+import { type Fdb, MOVED, UNLEARNT } from "./fdb.ts";
+import type { FrameCheck } from "./frame-check.ts";
+import { ETHERTYPE, FrameView, MIN_ETHERTYPE } from "./frame-view.ts";
+import type { HubLog } from "./hub-log.ts";
+import type { HubPort } from "./hub-port.ts";
+import { CUT, isBadSource, isGroup, isPause, lowerDestination, vlanIdOf } from "./layer2.ts";
+import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
+import type { PortCounters } from "./port-counters.ts";
+import { DROPPED, FLOOD, FLOOD_GROUP, NOWHERE } from "./route.ts";
+
+const PREFIX_BYTES = 4;
+const NO_VLAN_YET = -2;
+const NO_BYTES = new Uint8Array(0);
+
+export class Forwarding {
+  private readonly slots: readonly (HubPort | undefined)[];
+  private readonly fdb: Fdb;
+  private readonly log: HubLog;
+  private readonly clock: Clock;
+  private readonly departed: PortCounters;
+  private readonly frame = new FrameView();
+  private readonly delivery: Delivery;
+  /** One reused run for each depth of forwarding: ports in the process may answer within deliver(). */
+  private readonly outs: FrameRun[] = [];
+  depth = 0;
+
+  /** The lists are the hub's own; `departed` counts what ports lost that are gone. */
+  constructor(
+    lists: {
+      readonly slots: readonly (HubPort | undefined)[];
+      readonly monitors: readonly HubPort[];
+      readonly fdb: Fdb;
+    },
+    deps: { readonly clock: Clock; readonly log: HubLog; readonly departed: PortCounters },
+  ) {
+    this.slots = lists.slots;
+    this.fdb = lists.fdb;
+    this.log = deps.log;
+    this.clock = deps.clock;
+    this.departed = deps.departed;
+    this.delivery = new Delivery(lists.slots, lists.monitors, this.frame, deps.departed);
+  }
+
+  /**
+   * Walks a run from `from`. Delayed frames come with no checks on arrival, and with what the access list has said.
+   */
+  enter(run: FrameRun, from: HubPort, isJudged: boolean, arrival: readonly FrameCheck[]): void {
+    if (!from.isAttached) return lose(this.departed, DROP.port_closed, run.count);
+    if (from.kind === "monitor") return lose(from.counters, DROP.monitor_port, run.count);
+    if (this.depth === MAX_FORWARD_DEPTH) return lose(from.counters, DROP.loop, run.count);
+    const out = (this.outs[this.depth] ??= emptyRun(NO_BYTES));
+    this.depth += 1;
+    try {
+      this.walk(run, from, out, isJudged, arrival);
+    } finally {
+      this.depth -= 1;
+      // Nothing of the giver's memory is kept.
+      releaseRun(out);
+      this.frame.release();
+    }
+  }
+
+  private walk(
+    run: FrameRun,
+    from: HubPort,
+    out: FrameRun,
+    wasJudged: boolean,
+    arrival: readonly FrameCheck[],
+  ): void {
+    const { view, end } = run;
+    const now = this.clock.now();
+    const { frame } = this;
+    const { admission } = from.program;
+    this.fdb.expire(now);
+    shareRun(out, run);
+    // The sub-run that is being gathered, where it goes, and whether the access list has done with it.
+    let target = NOWHERE;
+    let targetJudged = wasJudged;
+    let begin = run.start;
+    let count = 0;
+    // The header words of the frame before, and what was decided for it.
+    let last0 = 0;
+    let last1 = 0;
+    let last2 = 0;
+    let lastVlan = NO_VLAN_YET;
+    let lastRoute = NOWHERE;
+
+    let at = begin;
+    while (at + PREFIX_BYTES <= end) {
+      const start = at + PREFIX_BYTES;
+      const size = view.getUint32(at);
+      const next = start + size;
+      let route: number;
+      let isJudged = wasJudged;
+      if (size < MIN_FRAME_BYTES || size > MAX_FRAME_BYTES || next > end) {
+        route = DROPPED - DROP.frame_length;
+      } else {
+        const word0 = view.getInt32(start);
+        const word1 = view.getInt32(start + 4);
+        const word2 = view.getInt32(start + 8);
+        const type = view.getUint16(start + 12);
+        const vlan =
+          type >= MIN_ETHERTYPE && type !== ETHERTYPE.VLAN ? 0 : vlanIdOf(view, start, size, type);
+        route = PASS;
+        if (arrival.length > 0) {
+          if (vlan === CUT) route = DROPPED - DROP.frame_header;
+          else if (isBadSource(word0, word1, word2)) route = DROPPED - DROP.src_mac;
+          else {
+            frame.aim(view, start, next, type);
+            frame.from = from;
+            frame.to = undefined;
+            frame.isFlood = false;
+            frame.isJudged = wasJudged;
+            route = this.ask(arrival, from, now);
+            isJudged = frame.isJudged;
+          }
+        }
+        if (route !== PASS) {
+          // Decided on arrival.
+        } else if (word0 === last0 && word1 === last1 && word2 === last2 && vlan === lastVlan) {
+          route = lastRoute;
+        } else {
+          route =
+            vlan === CUT
+              ? DROPPED - DROP.frame_header
+              : this.route(from, word0, word1, word2, vlan, now);
+          last0 = word0;
+          last1 = word1;
+          last2 = word2;
+          lastVlan = vlan;
+          lastRoute = route;
+        }
+        if (admission.length > 0 && route > DROPPED && route !== NOWHERE) {
+          frame.look(view, start, next);
+          frame.from = from;
+          frame.isFlood = route < 0;
+          frame.to = route < 0 ? undefined : this.slots[route];
+          frame.isJudged = isJudged;
+          const answer = this.ask(admission, from, now);
+          if (answer !== PASS) route = answer;
+        }
+      }
+      if (route !== target || isJudged !== targetJudged || next - begin > MAX_FORWARD_BYTES) {
+        if (count > 0) {
+          this.delivery.emit(from, target, out, begin, at, count, targetJudged, now);
+          // Ports may have come, gone or answered meanwhile: decide afresh.
+          lastVlan = NO_VLAN_YET;
+        }
+        target = route;
+        targetJudged = isJudged;
+        begin = at;
+        count = 0;
+      }
+      count += 1;
+      at = next;
+    }
+    if (count > 0) this.delivery.emit(from, target, out, begin, at, count, targetJudged, now);
+  }
+
+  /** Learns the source of a frame and says where it goes. */
+  private route(
+    from: HubPort,
+    word0: number,
+    word1: number,
+    word2: number,
+    vlan: number,
+    now: number,
+  ): number {
+    if (!from.isAttached) return DROPPED - DROP.port_closed;
+    if (isBadSource(word0, word1, word2)) return DROPPED - DROP.src_mac;
+    if (isPause(word0, word1)) return DROPPED - DROP.pause_frame;
+
+    const srcHigh = word1 & 0xffff;
+    const learnt = this.fdb.learn(from, srcHigh, word2, vlan, now);
+    if (learnt !== PASS) {
+      const mac = (srcHigh * 2 ** 32 + (word2 >>> 0)) as MacAddress;
+      if (learnt === UNLEARNT) {
+        from.counters.unlearnt += 1;
+      } else if (learnt === MOVED) {
+        this.log.moved(mac, vlan, this.slots[this.fdb.movedFrom]?.name, from.name, now);
+      } else {
+        this.log.refused(learnt, from.name, mac, now);
+        return DROPPED - learnt;
+      }
+    }
+    if (isGroup(word0)) return FLOOD_GROUP;
+    const owner = this.fdb.lookup(word0 >>> 16, lowerDestination(word0, word1), vlan);
+    if (owner < 0) return FLOOD;
+    return owner === from.index ? DROPPED - DROP.same_port : owner;
+  }
+
+  /** Asks checks about the frame at hand: PASS, NOWHERE if one has taken it, or where it ends. */
+  private ask(checks: readonly FrameCheck[], from: HubPort, now: number): number {
+    for (let i = 0; i < checks.length; i += 1) {
+      const code = checks[i]!.check(this.frame, now);
+      if (code === PASS) continue;
+      if (code === TAKEN) return NOWHERE;
+      this.log.refused(code, from.name, this.frame.source, now);
+      return DROPPED - code;
+    }
+    return PASS;
+  }
+}
+
+function lose(counters: PortCounters, code: number, count: number): void {
+  counters.drops[code]! += count;
+}

@@ -1,0 +1,14 @@
+import { DEFAULT_HUB_OPTIONS, type HubOptions } from "../config/hub-options.ts";
+import type { CompatName } from "../config/compat.ts";
+
+/** What a hub is told about all of its ports; a change is another value. */
+export interface HubSettings {
+  readonly options: HubOptions;
+  /** Improvements over the reference that are switched off (hub.md 17). */
+  readonly compat: ReadonlySet<CompatName>;
+}
+
+export const DEFAULT_HUB_SETTINGS: HubSettings = Object.freeze({
+  options: DEFAULT_HUB_OPTIONS,
+  compat: new Set<CompatName>(),
+});

@@ -1,0 +1,48 @@
+// What is asked of the frames of one port, compiled when its policy or the hub's settings change. Empty lists cost
+// nothing: then whole runs pass (architecture.md 2). The order is that of hub.md 2.5.
+import type { Clock } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
+import type { FrameCheck, RunRewriter } from "./frame-check.ts";
+import type { FrameView } from "./frame-view.ts";
+import type { HubLog } from "./hub-log.ts";
+import type { HubSettings } from "./hub-settings.ts";
+import { ipLimit } from "./ip-limit.ts";
+import type { IpTable } from "./ip-table.ts";
+import type { PortIdentity } from "./port-identity.ts";
+
+/** The parts of a hub that checks work with; one for all of its ports. */
+export interface HubParts {
+  readonly settings: HubSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: HubLog;
+  readonly ipTable: IpTable;
+  /** Keeps a copy of the frame at hand and sends it on later, from step 13 on; false if there is no room for it. */
+  park(frame: FrameView, delayMs: number): boolean;
+  /** Sends a frame of the hub's own to one port, past all checks; `frame` is without a size prefix. */
+  send(frame: Uint8Array, to: PortIdentity): void;
+}
+
+export interface PortProgram {
+  /** Before everything else: MSS clamp, session VLAN, checksums. */
+  readonly ingress: readonly RunRewriter[];
+  /** Before the source is learnt (steps 8 to 12); a check may take the frame. */
+  readonly arrival: readonly FrameCheck[];
+  /** When it is known where the frame goes (steps 16, 17 and the packet log of 19). */
+  readonly admission: readonly FrameCheck[];
+  /** Of frames from others to this port (step 19); frames to monitoring ports are asked about, too. */
+  readonly departure: readonly FrameCheck[];
+  /** Last of all. */
+  readonly egress: readonly RunRewriter[];
+}
+
+/** The program of a port. Its identity is read when frames come, so `user` and `policy` are always the present ones. */
+export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
+  return {
+    ingress: [],
+    arrival: [],
+    admission: [...ipLimit(port, hub)],
+    departure: [],
+    egress: [],
+  };
+}
