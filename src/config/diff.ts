@@ -53,6 +53,7 @@ const HUB_FIELDS = [
   "trustedCa",
   "crl",
   "radius",
+  "options",
   "policy",
 ] as const;
 /** `name`: the same name in another case. */
@@ -79,6 +80,7 @@ const SERVER_FIELDS = [
   "allowPlaintext",
   "udpAcceleration",
   "udpPorts",
+  "compat",
   "ntlmAuth",
   "watch",
 ] as const;

@@ -81,6 +81,17 @@ export const HUB_OPTIONS = [
   number("DhcpDiscoverTimeoutMs", 5000),
 ] as const;
 
+/** Options of subjects that this version does not have. */
+export const UNAVAILABLE_HUB_OPTIONS: ReadonlySet<string> = new Set(
+  HUB_OPTIONS.map(({ name }): string => name).filter(
+    (name) =>
+      name.includes("SecureNAT") ||
+      name === "UseHubNameAsDhcpUserClassOption" ||
+      name === "AllowEapMatchUserByCert" ||
+      name === "DhcpDiscoverTimeoutMs",
+  ),
+);
+
 export type HubOptionName = (typeof HUB_OPTIONS)[number]["name"];
 
 /** A complete record; flags are 0 or 1. */

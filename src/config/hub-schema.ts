@@ -1,5 +1,7 @@
 import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.ts";
 import { isFromKnownIssuer } from "../crypto/revocation-list.ts";
+import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
+import { hubOptions } from "./hub-options-shape.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
 import { DEFAULT_POLICY } from "./policy.ts";
@@ -60,6 +62,7 @@ export const hub: Shape<HubEntry> = refine(
     trusted_ca: setting(certificates, []),
     crl: setting(revocations, []),
     radius: setting(radius, { settings: undefined }),
+    options: setting(hubOptions, DEFAULT_HUB_OPTIONS),
     policy: setting(policy, DEFAULT_POLICY),
     group: setting(named(group, GROUP_NAMES), []),
     user: setting(named(user, USER_NAMES), []),
@@ -104,6 +107,7 @@ export const hub: Shape<HubEntry> = refine(
       source: value.source,
       trustedCa: value.trusted_ca,
       radius: value.radius.settings,
+      options: value.options,
       policy: value.policy,
       groups,
       users,

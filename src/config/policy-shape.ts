@@ -1,17 +1,12 @@
-import { ENFORCED_POLICY_KEYS, POLICY_ITEMS, type Policy, type PolicyKey } from "./policy.ts";
-import { bool, duration, integer } from "./scalar-shapes.ts";
-import { refine, type Key, type Shape, table } from "./shape.ts";
+import { POLICY_ITEMS, type Policy, type PolicyKey } from "./policy.ts";
+import { bool, duration, integer, rate } from "./scalar-shapes.ts";
+import { oneOf, refine, type Key, type Shape, table } from "./shape.ts";
 
 type Item = (typeof POLICY_ITEMS)[number];
 
-const enforced = POLICY_ITEMS.filter((item) => ENFORCED_POLICY_KEYS.has(item.key));
-const unavailable: ReadonlySet<string> = new Set(
-  POLICY_ITEMS.map((item) => item.key).filter((key) => !ENFORCED_POLICY_KEYS.has(key)),
-);
-
 /** A complete record: what the table does not name has its default (config-proposal.md 7.5). */
 export const policy: Shape<Policy> = refine(
-  table(Object.fromEntries(enforced.map((item) => [item.key, keyOf(item)])), unavailable),
+  table(Object.fromEntries(POLICY_ITEMS.map((item) => [item.key, keyOf(item)]))),
   (named) => {
     const record = Object.fromEntries(
       POLICY_ITEMS.map((item): [PolicyKey, unknown] => [item.key, named[item.key] ?? item.initial]),
@@ -30,8 +25,12 @@ function shapeOf(item: Item): Shape<boolean | number> {
       return bool;
     case "seconds":
       return wholeSeconds(`${item.optional ? 0 : item.min}s`, `${item.max}s`);
-    case "count":
     case "bits_per_second":
+      return oneOf('a rate such as "10Mbit", or 0 for none', {
+        string: rate(item.max),
+        integer: integer(0, item.max),
+      });
+    case "count":
       return integer(item.optional ? 0 : item.min, item.max);
   }
 }

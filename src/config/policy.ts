@@ -90,18 +90,3 @@ export type Policy = {
 export const DEFAULT_POLICY: Policy = Object.freeze(
   Object.fromEntries(POLICY_ITEMS.map((item) => [item.key, item.initial])),
 ) as Policy;
-
-/** Items that config.toml accepts: those that the product enforces. */
-export const ENFORCED_POLICY_KEYS: ReadonlySet<PolicyKey> = new Set([
-  "access",
-  "no_bridge",
-  "no_routing",
-  "no_routing_v6",
-  "max_mac",
-  "max_ip",
-  "max_ipv6",
-  "max_connection",
-  "timeout",
-  "multi_logins",
-  "auto_disconnect",
-]);

@@ -61,6 +61,19 @@ export function choice<const T extends string>(...values: readonly T[]): Shape<T
 
 export const net: Shape<Net> = textOf('a network such as "192.168.30.0/24"', tryParseNet);
 
+const RATE_UNITS = { bit: 1, kbit: 1e3, Mbit: 1e6, Gbit: 1e9 } as const;
+
+/** `"10Mbit"`, in bits a second; "0" is none. */
+export function rate(most: number): Shape<number> {
+  return textOf(`a rate up to "${most}bit" (units bit, kbit, Mbit, Gbit)`, (found) => {
+    if (found === "0") return 0;
+    const [, digits, unit] = /^(\d{1,10}(?:\.\d{1,3})?)(bit|kbit|Mbit|Gbit)$/.exec(found) ?? [];
+    if (digits === undefined) return undefined;
+    const value = Math.round(Number(digits) * RATE_UNITS[unit as keyof typeof RATE_UNITS]);
+    return value >= 1 && value <= most ? value : undefined;
+  });
+}
+
 /** `"30s"`, in milliseconds. Both bounds are written as a file would. */
 export function duration(min: string, max: string): Shape<number> {
   const [least, most] = [tryParseDuration(min) ?? 0, tryParseDuration(max) ?? 0];

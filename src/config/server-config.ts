@@ -1,5 +1,7 @@
 import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
+import type { CompatName } from "./compat.ts";
+import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
 import type { UserSecret } from "./secret.ts";
 
@@ -28,6 +30,8 @@ export interface ServerSettings {
   readonly udpAcceleration: boolean;
   /** For UDP acceleration, both included. */
   readonly udpPorts: PortRange;
+  /** Improvements that are switched off, in the order of the list of all names. */
+  readonly compat: readonly CompatName[];
   /** Absolute path of the helper for NT domain users. */
   readonly ntlmAuth: string;
   readonly watch: boolean;
@@ -103,6 +107,7 @@ export interface HubConfig {
   readonly crl: readonly RevocationRule[];
   /** Undefined where no server is named. */
   readonly radius: RadiusSettings | undefined;
+  readonly options: HubOptions;
   readonly policy: Policy;
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
@@ -205,13 +210,13 @@ export type UserCredential =
  * somebody outside names takes the place of the user's own, if the hub has one of that name.
  */
 export function effectivePolicy(hub: HubConfig, user: UserConfig, outsideGroup?: string): Policy {
-  const named = outsideGroup === undefined ? undefined : findGroup(hub, outsideGroup);
-  const group = named ?? (user.group === undefined ? undefined : findGroup(hub, user.group));
+  const group = findGroup(hub, outsideGroup) ?? findGroup(hub, user.group);
   return user.policy ?? group?.policy ?? hub.policy;
 }
 
-function findGroup(hub: HubConfig, name: string): GroupConfig | undefined {
-  return hub.groups.find((group) => group.name.toLowerCase() === name.toLowerCase());
+/** The group of this name, whatever its case. */
+export function findGroup(hub: HubConfig, name: string | undefined): GroupConfig | undefined {
+  return hub.groups.find((group) => group.name.toLowerCase() === name?.toLowerCase());
 }
 
 /** What the hub `DEFAULT` of a file without hubs is. */
@@ -227,6 +232,7 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   trustedCa: [],
   crl: [],
   radius: undefined,
+  options: DEFAULT_HUB_OPTIONS,
   policy: DEFAULT_POLICY,
   groups: [],
   users: [],

@@ -13,6 +13,7 @@ import {
   TLS_HANDSHAKE_MS,
 } from "../base/limits.ts";
 import { LOG_LEVELS } from "../observe/log.ts";
+import { COMPAT_NAMES } from "./compat.ts";
 import { hub, type HubEntry } from "./hub-schema.ts";
 import { listen } from "./listen-shape.ts";
 import { HUB_NAMES } from "./name-rules.ts";
@@ -95,6 +96,7 @@ const server = table({
   allow_plaintext: setting(bool, false),
   udp_acceleration: setting(bool, true),
   udp_ports: setting(portRange, { first: 40_000, last: 44_999 }),
+  compat: setting(list(choice(...COMPAT_NAMES)), []),
   ntlm_auth: setting(path, "/usr/bin/ntlm_auth"),
   watch: setting(bool, false),
 });
@@ -142,6 +144,7 @@ export function serverSchema(hostName: string): Shape<ServerConfig> {
         allowPlaintext: value.server.allow_plaintext,
         udpAcceleration: value.server.udp_acceleration,
         udpPorts: value.server.udp_ports,
+        compat: value.server.compat,
         ntlmAuth: value.server.ntlm_auth,
         watch: value.server.watch,
       },

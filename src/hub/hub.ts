@@ -29,7 +29,7 @@ export interface MacTableEntry extends Omit<FdbEntry, "port"> {
 
 export class Hub implements Switch {
   readonly name: string;
-  private settings: HubSettings;
+  settings: HubSettings;
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly log: HubLog;

@@ -5,12 +5,20 @@ import { radiusUserName } from "../auth/radius-authority.ts";
 import { TrustStore } from "../auth/trust.ts";
 import type { Admitted, Directory } from "../auth/verdict.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
+import type { CompatName } from "../config/compat.ts";
 import { EVERYBODY } from "../config/name-rules.ts";
 import type { Policy } from "../config/policy.ts";
-import { effectivePolicy, type HubConfig, type RevocationRule } from "../config/server-config.ts";
+import {
+  effectivePolicy,
+  findGroup,
+  type HubConfig,
+  type RevocationRule,
+} from "../config/server-config.ts";
 import { Hub } from "../hub/hub.ts";
-import type { CloseReason } from "../hub/port.ts";
+import type { HubSettings } from "../hub/hub-settings.ts";
+import type { CloseReason, Port } from "../hub/port.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
+import { type InnerPlug, type InnerSession, InnerSessions } from "./inner-session.ts";
 import {
   OutsideAuthorities,
   outsideOf,
@@ -24,6 +32,8 @@ export interface HostDeps extends OutsideDeps {
   readonly generatedVerifier: GeneratedVerifierOf;
   /** Path of the helper for users of an NT domain, as it is now. */
   ntlmAuth(): string;
+  /** Improvements that are switched off, as it is now. */
+  compat(): readonly CompatName[];
 }
 
 /** A hub with what surrounds the switch: users, whom it asks about them, sessions, their numbers, its being online. */
@@ -36,6 +46,7 @@ export class HubHost implements Directory {
   config: HubConfig;
   logins = 0;
   #counter = 0;
+  readonly #inner: InnerSessions;
   /** By session name. */
   readonly #stays = new Map<string, Stay>();
   readonly #outside: OutsideAuthorities;
@@ -45,7 +56,13 @@ export class HubHost implements Directory {
   constructor(config: HubConfig, deps: HostDeps) {
     this.config = config;
     this.#deps = deps;
-    this.hub = new Hub({ name: config.name, clock: deps.clock, log: deps.log });
+    this.hub = new Hub({
+      name: config.name,
+      clock: deps.clock,
+      log: deps.log,
+      settings: this.#settingsOf(config),
+    });
+    this.#inner = new InnerSessions(this.hub);
     this.accounts = accountsOf(config, deps.generatedVerifier);
     this.trust = this.#trustOf(config);
     this.#outside = new OutsideAuthorities(config.name, outsideOf(config, deps.ntlmAuth()), deps);
@@ -79,11 +96,32 @@ export class HubHost implements Directory {
     return `SID-${user.toUpperCase()}-${++this.#counter}`;
   }
 
+  /** Sessions of the server's own. */
+  get innerSessions(): readonly InnerSession[] {
+    return this.#inner.list;
+  }
+
+  /** Plugs in a session of the server's own; whoever owns the cable unplugs it before closing that. */
+  plugInner(cable: Port, plug: InnerPlug): InnerSession {
+    return this.#inner.plug(cable, plug, ++this.#counter, this.#deps.clock.wall());
+  }
+
+  unplugInner(session: InnerSession): void {
+    this.#inner.unplug(session);
+  }
+
   /** The policy of somebody who was admitted, before what his session asks for (hub.md 5.1 step 6). */
   policyOf({ account, grants }: Admitted): Policy {
     if (grants?.group === undefined) return account.policy;
     const user = this.config.users.find(({ name }) => name === account.name);
     return user === undefined ? account.policy : effectivePolicy(this.config, user, grants.group);
+  }
+
+  /** The group whose policy he has, unless he has one of his own. */
+  groupOf({ account, grants }: Admitted): string | undefined {
+    const user = this.config.users.find(({ name }) => name === account.name);
+    const named = findGroup(this.config, grants?.group);
+    return named?.name ?? user?.group;
   }
 
   /** The session of somebody who was admitted: it stays as long as that holds. */
@@ -146,6 +184,8 @@ export class HubHost implements Directory {
     this.trust = this.#trustOf(next);
     this.#outside.reconfigure(outsideOf(next, this.#deps.ntlmAuth()));
     this.#revocationFiles.watch(next);
+    const settings = this.#settingsOf(next);
+    if (!Bun.deepEquals(settings, this.hub.settings, true)) this.hub.reconfigure(settings);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
     for (const stay of this.#stays.values()) this.#review(stay);
   }
@@ -191,6 +231,10 @@ export class HubHost implements Directory {
     const policy = this.policyOf(current);
     if (!policy.access) return session.close({ code: "user_removed" });
     if (!this.#isCertified(current)) return session.close({ code: "certificate_revoked" });
+    // It comes back as what it may be, if it wants to.
+    if (stay.open.mode === "monitor" && !policy.monitor_port) {
+      return session.close({ code: "monitor_mode_denied" });
+    }
     stay.apply(policy);
   }
 
@@ -218,6 +262,10 @@ export class HubHost implements Directory {
   #nameOutside({ account, name }: Admitted): string {
     const alias = account.verifier.kind === "outside" ? account.verifier.alias : undefined;
     return radiusUserName(this.#outside.realm, { user: alias ?? name, typedUser: name });
+  }
+
+  #settingsOf({ options }: HubConfig): HubSettings {
+    return { options, compat: new Set(this.#deps.compat()) };
   }
 
   #trustOf(config: HubConfig): TrustStore {

@@ -157,8 +157,8 @@ export class Server {
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":
-          // Each hub that has users of an NT domain runs the helper.
-          if (step.changed.includes("ntlmAuth")) {
+          // Each hub that has users of an NT domain runs the helper; improvements are switched off in all of them.
+          if (step.changed.includes("ntlmAuth") || step.changed.includes("compat")) {
             for (const { name } of next.hubs) touchedHubs.add(name.toLowerCase());
           }
           break;
@@ -209,7 +209,8 @@ export class Server {
   #openHub(config: HubConfig): void {
     const { clock, random, log, generatedVerifier } = this.#options;
     const ntlmAuth = () => this.#config.server.ntlmAuth;
-    const deps = { clock, random, log, generatedVerifier, ntlmAuth };
+    const compat = () => this.#config.server.compat;
+    const deps = { clock, random, log, generatedVerifier, ntlmAuth, compat };
     this.hubs.set(config.name.toLowerCase(), new HubHost(config, deps));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,

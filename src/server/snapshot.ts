@@ -4,6 +4,7 @@ import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { HubHost } from "./hub-host.ts";
+import type { InnerKind } from "./inner-session.ts";
 import type { ListenerState } from "./listeners.ts";
 import type { OutsideStats } from "./outside-authorities.ts";
 import type { OpenSession } from "./stay.ts";
@@ -35,6 +36,8 @@ export interface HubSnapshot {
   readonly users: number;
   readonly logins: number;
   readonly sessions: readonly SessionSnapshot[];
+  /** Sessions of the server's own: local bridges, cascades. */
+  readonly innerSessions: readonly InnerSnapshot[];
   readonly macTable: readonly MacSnapshot[];
   readonly traffic: CounterRecord;
   /** What RADIUS servers were asked and told, and what they answered; left out without them. */
@@ -55,6 +58,15 @@ export interface SessionSnapshot extends StreamStatus {
   /** `none` where the stream goes in clear. */
   readonly cipher: string;
   readonly timeoutSeconds: number;
+  readonly traffic: CounterRecord;
+}
+
+export interface InnerSnapshot {
+  readonly name: string;
+  readonly kind: InnerKind;
+  readonly user: string;
+  readonly host: string;
+  readonly since: string;
   readonly traffic: CounterRecord;
 }
 
@@ -100,6 +112,14 @@ function hubSnapshot(host: HubHost, now: number): HubSnapshot {
     users: host.accounts.size,
     logins: host.logins,
     sessions: [...host.sessions.values()].map(sessionSnapshot),
+    innerSessions: host.innerSessions.map(({ name, kind, user, host: caption, since, port }) => ({
+      name,
+      kind,
+      user,
+      host: caption,
+      since: new Date(since).toISOString(),
+      traffic: port.counters.record(),
+    })),
     macTable: host.hub.macTable().map(({ mac, vlanId, port, created, updated }) => ({
       mac: formatMac(mac),
       vlan: vlanId,

@@ -14,7 +14,7 @@ const SERVER = readFileSync(join(ROOT, "config.toml"), "utf8");
 const CLIENT = readFileSync(join(ROOT, "src/asset/client.toml"), "utf8");
 
 /** What the file becomes when each "#" before a key or a table is taken away. */
-const uncommented = (text: string) => text.replace(/^#(?=[a-z0-9_]+ = |\[)/gm, "");
+const uncommented = (text: string) => text.replace(/^#(?=[A-Za-z0-9_]+ = |\[)/gm, "");
 
 const FILES = {
   "/etc/vpn/fullchain.pem": "cert",

@@ -59,6 +59,7 @@ describe("CF-02 an empty file", () => {
       allowPlaintext: false,
       udpAcceleration: true,
       udpPorts: { first: 40_000, last: 44_999 },
+      compat: [],
       ntlmAuth: "/usr/bin/ntlm_auth",
       watch: false,
     });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { DEFAULT_HUB_OPTIONS } from "../../src/config/hub-options.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { effectivePolicy } from "../../src/config/server-config.ts";
 import { CERTIFICATE, EC_CERTIFICATE, REVOCATION_LIST } from "./certificates.ts";
@@ -258,11 +259,9 @@ describe("policies", () => {
   });
 
   test.each([
-    ["vlan_id = 3", "hub.a.policy.vlan_id: this item is not available yet in this version"],
-    [
-      "max_upload = '5Mbit'",
-      "hub.a.policy.max_upload: this item is not available yet in this version",
-    ],
+    ["vlan_id = 4096", "hub.a.policy.vlan_id: expected a whole number from 0 to 4095, found 4096"],
+    ["max_upload = '5MB'", /^hub\.a\.policy\.max_upload: expected a rate up to/],
+    ["max_download = '5Gbit'", /^hub\.a\.policy\.max_download: expected a rate up to/],
     ["timout = '9s'", 'hub.a.policy.timout: unknown key (did you mean "timeout"?)'],
     ["timeout = '4s'", /^hub\.a\.policy\.timeout: expected a duration from "5s" to "60s"/],
     ["timeout = '5500ms'", "hub.a.policy.timeout: expected a duration in whole seconds"],
@@ -301,6 +300,43 @@ user.alone = {}
       ["plain", 1, 1],
       ["alone", 1, 1],
     ]);
+  });
+});
+
+describe("hub.options and server.compat", () => {
+  const optionsOf = (lines: string) =>
+    readServer(`[hub.a.options]\n${lines}`).config.hubs[0]!.options;
+
+  test("what is not named has the default of hub.md 3", () => {
+    expect(optionsOf("")).toEqual(DEFAULT_HUB_OPTIONS);
+  });
+
+  test("flags are booleans or 0 and 1, others are numbers", () => {
+    expect(optionsOf("FilterOSPF = true\nNoMacAddressLog = 0\nVlanTypeId = 0x88a8")).toEqual({
+      ...DEFAULT_HUB_OPTIONS,
+      FilterOSPF: 1,
+      NoMacAddressLog: 0,
+      VlanTypeId: 0x88a8,
+    });
+  });
+
+  test.each([
+    ["FilterOSPF = 2", "hub.a.options.FilterOSPF: expected a whole number from 0 to 1, found 2"],
+    ["VlanTypeId = 65536", /^hub\.a\.options\.VlanTypeId: expected a whole number from 0 to 65535/],
+    [
+      "SecureNAT_RandomizeAssignIp = 1",
+      "hub.a.options.SecureNAT_RandomizeAssignIp: this item is not available yet in this version",
+    ],
+    ["FilterBPDUs = 1", 'hub.a.options.FilterBPDUs: unknown key (did you mean "FilterBPDU"?)'],
+  ])("%s is refused", (line, expected) => {
+    const [found = ""] = faultsOf(() => readServer(`[hub.a.options]\n${line}\n`));
+    expect(found.replace(/^config\.toml:2:\d+: /, "")).toMatch(expected);
+  });
+
+  test("improvements are switched off by name", () => {
+    expect(readServer('[server]\ncompat = ["polling"]').config.server.compat).toEqual(["polling"]);
+    const [found] = faultsOf(() => readServer('[server]\ncompat = ["speed"]'));
+    expect(found).toMatch(/server\.compat\[0\]: expected "mac-rules" or /);
   });
 });
 

@@ -69,6 +69,7 @@ class World {
       random: seededRandom(3),
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
       ntlmAuth: () => "/usr/bin/ntlm_auth",
+      compat: () => [],
     });
   }
 

@@ -134,6 +134,7 @@ export function serverConfig(options: TestServerOptions = {}): ServerConfig {
       allowPlaintext: false,
       udpAcceleration: true,
       udpPorts: { first: 40_000, last: 44_999 },
+      compat: [],
       ntlmAuth: "/usr/bin/ntlm_auth",
       watch: false,
       ...options.settings,

@@ -1,0 +1,65 @@
+import type { Policy } from "../config/policy.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { HubPort } from "../hub/hub-port.ts";
+import type { Port } from "../hub/port.ts";
+
+/** Kinds of sessions that the server itself plugs into a hub. */
+export type InnerKind = "local-bridge" | "cascade";
+
+/** How lists show them (hub.md 1.1, 5.3). */
+const CAPTIONS: Readonly<
+  Record<InnerKind, { readonly tag: string; readonly user: string; readonly host: string }>
+> = {
+  "local-bridge": { tag: "LOCALBRIDGE", user: "Local Bridge", host: "Ethernet Bridge" },
+  cascade: { tag: "LINK", user: "Cascade", host: "Virtual Host" },
+};
+
+/** A session of the server's own, as opposed to those of users who logged in. */
+export interface InnerSession {
+  /** SID-LOCALBRIDGE-2 */
+  readonly name: string;
+  readonly kind: InnerKind;
+  readonly user: string;
+  /** What lists show in the place of an address. */
+  readonly host: string;
+  readonly port: HubPort;
+  /** Wall-clock milliseconds since 1970. */
+  readonly since: number;
+}
+
+export interface InnerPlug {
+  readonly kind: InnerKind;
+  readonly policy: Policy;
+  /** The other end of the tunnel of a cascade. */
+  readonly remoteAddress?: string;
+}
+
+/** The sessions of a hub that are the server's own. */
+export class InnerSessions {
+  readonly #hub: Hub;
+  readonly #open = new Set<InnerSession>();
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+  }
+
+  /** In the order in which they came. */
+  get list(): readonly InnerSession[] {
+    return [...this.#open];
+  }
+
+  /** @param number of the session in this hub, from the counter that all sessions share (hub.md 5.2) */
+  plug(cable: Port, { kind, policy, remoteAddress }: InnerPlug, number: number, wall: number) {
+    const { tag, user, host } = CAPTIONS[kind];
+    const name = `SID-${tag}-${number}`;
+    const port = this.#hub.attach(cable, { kind, user, name, policy, remoteAddress });
+    const session: InnerSession = { name, kind, user, host, port, since: wall };
+    this.#open.add(session);
+    return session;
+  }
+
+  /** Takes it off the hub; whoever owns the cable closes that. May be called twice. */
+  unplug(session: InnerSession): void {
+    if (this.#open.delete(session)) session.port.detach();
+  }
+}
