@@ -1,5 +1,5 @@
 import { SystemError } from "../base/errors.ts";
-import { TapPort } from "../bridge/tap-port.ts";
+import { DevicePort } from "../bridge/device-port.ts";
 import { addAddress, removeAddress } from "../platform/ip-address.ts";
 import { changeLink } from "../platform/link.ts";
 import { openPoller, type Poller } from "../platform/poller.ts";
@@ -18,7 +18,7 @@ export const openTapNic: OpenNic = ({ device, mtu, mac, onLost }) => {
   // A kernel without it has longer queues, and nothing else is lost.
   trySetFqCodel(tap.index);
   const poller = openPollerFor(tap);
-  const port = new TapPort({ device: tap, poller, onClosed: onLost });
+  const port = new DevicePort({ device: tap, poller, onClosed: onLost });
   return {
     device,
     port,

@@ -8,7 +8,7 @@ import { until } from "../support/process.ts";
 import { ensureWasm } from "../wasm/compiled.ts";
 
 await ensureWasm();
-const { TapPort } = await import("../../src/bridge/tap-port.ts");
+const { DevicePort } = await import("../../src/bridge/device-port.ts");
 
 const DONE: CloseReason = { code: "test" };
 const VLAN = "40";
@@ -29,11 +29,15 @@ function canMakeVlan(netns: string): boolean {
 
 // Two interfaces in two namespaces, their ports plugged into each other: what the kernel of one side cuts off, the
 // other's has to take, with nobody else in between.
-describeSystem("TapPort between two kernels", ["iperf3", "ping"], () => {
+describeSystem("DevicePort between two kernels", ["iperf3", "ping"], () => {
   let world: World;
   let poller: Poller;
-  const ends: { space: Namespace; tap: Tap; port: InstanceType<typeof TapPort>; device: string }[] =
-    [];
+  const ends: {
+    space: Namespace;
+    tap: Tap;
+    port: InstanceType<typeof DevicePort>;
+    device: string;
+  }[] = [];
   const closed: CloseReason[] = [];
 
   beforeAll(async () => {
@@ -43,7 +47,11 @@ describeSystem("TapPort between two kernels", ["iperf3", "ping"], () => {
       const space = await world.namespace(`end${n}`);
       const device = `c-cable${n}`;
       const tap = inNamespace(space.netns, () => openTap({ name: device, mtu: 1500, isUp: true }));
-      const port = new TapPort({ device: tap, poller, onClosed: (reason) => closed.push(reason) });
+      const port = new DevicePort({
+        device: tap,
+        poller,
+        onClosed: (reason) => closed.push(reason),
+      });
       ends.push({ space, tap, port, device });
       await space.address(device, `198.51.100.${n}/24`, `2001:db8::${n}/64`);
       if (!HAS_VLAN) continue;

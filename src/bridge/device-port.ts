@@ -2,11 +2,11 @@ import { errnoName } from "../base/errors.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import type { FrameDevice } from "../platform/frame-device.ts";
 import type { Poller } from "../platform/poller.ts";
-import { TapEgress } from "./tap-egress.ts";
-import { TapIngress } from "./tap-ingress.ts";
-import { emptyTapStats, type TapStats } from "./tap-stats.ts";
+import { DeviceEgress } from "./device-egress.ts";
+import { DeviceIngress } from "./device-ingress.ts";
+import { emptyDeviceStats, type DeviceStats } from "./device-stats.ts";
 
-export interface TapPortOptions {
+export interface DevicePortOptions {
   /** The port's own from now on: it closes it. */
   readonly device: FrameDevice;
   readonly poller: Poller;
@@ -21,24 +21,24 @@ export interface TapPortOptions {
  * A port whose cable leads to an interface of this machine. It reads while the sink that it is plugged into is ready,
  * and takes frames always: what the interface has no room for is dropped and counted.
  */
-export class TapPort implements Port {
+export class DevicePort implements Port {
   readonly name: string;
-  readonly stats: TapStats = emptyTapStats();
+  readonly stats: DeviceStats = emptyDeviceStats();
   readonly ready = true;
   /** Never called: the port is always ready. */
   onReady: (() => void) | undefined;
   readonly #device: FrameDevice;
-  readonly #ingress: TapIngress;
-  readonly #egress: TapEgress;
+  readonly #ingress: DeviceIngress;
+  readonly #egress: DeviceEgress;
   readonly #onClosed: ((reason: CloseReason) => void) | undefined;
   #isClosed = false;
 
-  constructor({ device, poller, onClosed }: TapPortOptions) {
+  constructor({ device, poller, onClosed }: DevicePortOptions) {
     this.name = device.name;
     this.#device = device;
     this.#onClosed = onClosed;
-    this.#ingress = new TapIngress(device, poller, this.stats, (errno) => this.#lost(errno));
-    this.#egress = new TapEgress(device, this.stats);
+    this.#ingress = new DeviceIngress(device, poller, this.stats, (errno) => this.#lost(errno));
+    this.#egress = new DeviceEgress(device, this.stats);
   }
 
   get isClosed(): boolean {

@@ -1,5 +1,5 @@
 /** What a port on a frame device has done. Ingress is from the device into the hub. Numbers only grow. */
-export interface TapStats {
+export interface DeviceStats {
   ingressFrames: number;
   /** Bytes of frames, without size prefixes. */
   ingressBytes: number;
@@ -8,11 +8,11 @@ export interface TapStats {
   /** Calls to the system that moved something: super-frames make them fewer than frames. */
   reads: number;
   writes: number;
-  readonly drops: Record<TapDropReason, number>;
+  readonly drops: Record<DeviceDropReason, number>;
 }
 
 /** Why a frame between hub and device was lost. */
-export const TAP_DROP_REASONS = [
+export const DEVICE_DROP_REASONS = [
   /** Shorter than 14 bytes or longer than 1600 (protocol.md 13). */
   "frame_length",
   /** A super-frame whose headers do not add up. */
@@ -27,9 +27,9 @@ export const TAP_DROP_REASONS = [
   "port_closed",
 ] as const;
 
-export type TapDropReason = (typeof TAP_DROP_REASONS)[number];
+export type DeviceDropReason = (typeof DEVICE_DROP_REASONS)[number];
 
-export function emptyTapStats(): TapStats {
+export function emptyDeviceStats(): DeviceStats {
   return {
     ingressFrames: 0,
     ingressBytes: 0,

@@ -13,7 +13,7 @@ import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
 import { CUT, cut, cutFrames } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import type { Poller, Watch } from "../platform/poller.ts";
-import type { TapStats } from "./tap-stats.ts";
+import type { DeviceStats } from "./device-stats.ts";
 
 /** The largest super-frame with its virtio-net header and two tags. */
 const READ_BYTES = 65_664;
@@ -30,9 +30,9 @@ const TURN_BYTES = 262_144;
 const readAt = reserve(READ_BYTES);
 const runAt = reserve(HEADROOM_BYTES + RUN_BYTES) + HEADROOM_BYTES;
 
-export class TapIngress {
+export class DeviceIngress {
   readonly #device: FrameDevice;
-  readonly #stats: TapStats;
+  readonly #stats: DeviceStats;
   readonly #watch: Watch;
   readonly #onLost: (errno: number) => void;
   readonly #run: FrameRun = {
@@ -53,7 +53,7 @@ export class TapIngress {
   constructor(
     device: FrameDevice,
     poller: Poller,
-    stats: TapStats,
+    stats: DeviceStats,
     onLost: (errno: number) => void,
   ) {
     this.#device = device;

@@ -16,7 +16,7 @@ import {
   VNET_HEADER_BYTES,
 } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
-import type { TapDropReason, TapStats } from "./tap-stats.ts";
+import type { DeviceDropReason, DeviceStats } from "./device-stats.ts";
 
 const SIZE_BYTES = 4;
 /** Three super-frames' worth, which stays in the processor's cache from copying to writing. */
@@ -24,15 +24,15 @@ const GATHER_BYTES = 196_608;
 
 // One area for all devices: whoever gathers next has the one before written out first.
 const gatherAt = reserve(GATHER_BYTES);
-const area: { holder: TapEgress | undefined } = { holder: undefined };
+const area: { holder: DeviceEgress | undefined } = { holder: undefined };
 
-export class TapEgress {
+export class DeviceEgress {
   readonly #device: FrameDevice;
-  readonly #stats: TapStats;
+  readonly #stats: DeviceStats;
   #gatheredBytes = 0;
   #isClosed = false;
 
-  constructor(device: FrameDevice, stats: TapStats) {
+  constructor(device: FrameDevice, stats: DeviceStats) {
     this.#device = device;
     this.#stats = stats;
   }
@@ -139,7 +139,7 @@ export class TapEgress {
   }
 }
 
-function reasonOf(errno: number): TapDropReason {
+function reasonOf(errno: number): DeviceDropReason {
   switch (errno) {
     case DEVICE_ERROR.EIO:
       return "interface_down";

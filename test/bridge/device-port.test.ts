@@ -8,7 +8,7 @@ import { ACK, hexOf, PSH, runOf, SEGMENT, tcpFrame, wordSum } from "../wasm/rand
 import { FakeDevice, FakePoller, RecordingSink, settle } from "./fake-device.ts";
 
 await ensureWasm();
-const { TapPort } = await import("../../src/bridge/tap-port.ts");
+const { DevicePort } = await import("../../src/bridge/device-port.ts");
 
 const EIO = -5;
 const EAGAIN = -11;
@@ -26,7 +26,7 @@ function world(hasVnetHeader = true) {
   const device = new FakeDevice(hasVnetHeader);
   const poller = new FakePoller();
   const closed: CloseReason[] = [];
-  const port = new TapPort({ device, poller, onClosed: (reason) => closed.push(reason) });
+  const port = new DevicePort({ device, poller, onClosed: (reason) => closed.push(reason) });
   ports.push(port);
   return { device, poller, port, closed, watch: poller.watches[0]!, sink: new RecordingSink() };
 }
@@ -66,7 +66,7 @@ function outsideRun(frames: readonly Uint8Array[]): FrameRun {
   return { ...emptyRun(bytes), end: bytes.length, count: frames.length };
 }
 
-describe("TapPort from the device", () => {
+describe("DevicePort from the device", () => {
   test("plug() starts reading, hands frames over in order, flushes once and waits by the poller", async () => {
     const { device, port, watch, sink } = world();
     device.incoming.push(plain(numbered(1)), plain(numbered(2)), plain(numbered(3)));
@@ -208,7 +208,7 @@ describe("TapPort from the device", () => {
   });
 });
 
-describe("TapPort to the device", () => {
+describe("DevicePort to the device", () => {
   test("deliver() gathers runs, and flush() writes segments of a flow as one", () => {
     const { device, port } = world();
     const frames = stream(10);
