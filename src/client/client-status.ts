@@ -2,11 +2,11 @@ import { networkInterfaces } from "node:os";
 import { messageOf, VpnError } from "../base/errors.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import { formatServerAddress } from "../config/remote.ts";
-import { streamStatus } from "../session/stream-status.ts";
+import { sessionStatus } from "../session/session-status.ts";
+import type { SupervisorState } from "../session/supervisor.ts";
 import type { ResolvedAccount } from "./account.ts";
 import type { HostSettings } from "./host-settings.ts";
 import type { ClientState, ClientStatus } from "./status.ts";
-import type { OpenSession, SupervisorState } from "./supervisor.ts";
 
 /** What a running client knows of itself. */
 export interface ClientFacts {
@@ -64,22 +64,6 @@ function stateName(state: SupervisorState): ClientState {
     case "ended":
       return "disconnecting";
   }
-}
-
-function sessionStatus(open: OpenSession, since: number): NonNullable<ClientStatus["session"]> {
-  const { session, server } = open;
-  return {
-    name: session.name,
-    connectionName: session.welcome.connectionName,
-    connectedAt: since,
-    serverProduct: server.product,
-    serverVersion: server.version,
-    serverBuild: server.build,
-    serverAddress: formatServerAddress({ host: server.address, port: server.port }),
-    cipher: server.cipher,
-    ...streamStatus(session),
-    ...session.stats,
-  };
 }
 
 /** What the kernel has for the interface, without link-local addresses: they tell nothing. */

@@ -10,6 +10,8 @@ import type { DialDeps, DialTarget } from "../session/dial-target.ts";
 import { dial } from "../session/dial.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import type { Credential } from "../session/proof.ts";
+import { Supervisor, type OpenSession } from "../session/supervisor.ts";
+import { CertificateVerifier, type VerifyMode } from "../session/verify.ts";
 import type { DialOptions } from "../transport/tls-dialer.ts";
 import type { Proxy } from "../transport/proxy.ts";
 import type { ResolvedAccount } from "./account.ts";
@@ -22,8 +24,7 @@ import { KnownServers } from "./known-servers.ts";
 import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
 import type { ClientEvent, ClientStatus } from "./status.ts";
-import { Supervisor, type OpenSession } from "./supervisor.ts";
-import { CertificateVerifier, type VerifyMode } from "./verify.ts";
+import { retryAfter } from "./retry.ts";
 
 /** The kernel queues and drops better than we do: the adapter is not read while the socket is full. */
 const EGRESS_BYTES = 0;
@@ -81,15 +82,15 @@ export class Client {
     this.#startedAt = clock.wall();
     const memory = new KnownServers(join(options.stateDir, "known_servers"));
     this.#verifier = new CertificateVerifier(verifyMode, account, memory, clock);
+    const retry = {
+      limit: account.retry === "forever" ? Infinity : account.retry,
+      intervalMs: account.retryIntervalMs,
+      interactive: options.interactive,
+    };
     this.#supervisor = new Supervisor({
       dial: this.#dialer(),
-      retry: {
-        limit: account.retry === "forever" ? Infinity : account.retry,
-        intervalMs: account.retryIntervalMs,
-        interactive: options.interactive,
-      },
+      retryAfter: (error, failures) => retryAfter(error, failures, retry, random),
       clock,
-      random,
       onPhase: (phase) => options.onEvent({ event: phase }),
       onSession: (open) => this.#plug(open),
       onLost: () => this.#unplug(),

@@ -1,17 +1,11 @@
+import type { KnownServer, ServerMemory } from "../session/verify.ts";
 import { findLine, readLines, withoutLine, writeLines } from "./line-file.ts";
-
-/** What was learned about a server on its first use. */
-export type KnownServer =
-  /** Its certificate was valid by the system's CAs; one that is not would be a step back. */
-  | { readonly kind: "system" }
-  /** Lower-case hex of the SHA-256 of its certificate. */
-  | { readonly kind: "sha256"; readonly fingerprint: string };
 
 /**
  * Servers seen before, in a text file of one line each: `HOST:PORT sha256:HEX` or `HOST:PORT system`. A person
  * may edit it.
  */
-export class KnownServers {
+export class KnownServers implements ServerMemory {
   readonly path: string;
 
   constructor(path: string) {
@@ -33,5 +27,13 @@ export class KnownServers {
     const entry = known.kind === "system" ? "system" : `sha256:${known.fingerprint}`;
     const others = withoutLine(readLines(this.path), server);
     writeLines(this.path, [...others, `${server.toLowerCase()} ${entry}`]);
+  }
+
+  howToTrust(sha256: string): string {
+    return `--verify sha256:${sha256}`;
+  }
+
+  howToForget(server: string): string {
+    return `delete the line ${server} of ${this.path}`;
   }
 }

@@ -1,12 +1,12 @@
 import { VpnError } from "../base/errors.ts";
 import { createStateDir } from "../config/state-dir.ts";
 import type { CloseReason } from "../hub/port.ts";
+import { loadVerifyMode } from "../session/verify.ts";
 import { Client, type ClientDeps, type ClientOptions } from "./client.ts";
 import { openControl } from "./control.ts";
 import { loadMac } from "./identity.ts";
 import type { VirtualNic } from "./nic.ts";
 import { inTurn } from "./start-turn.ts";
-import { loadVerifyMode } from "./verify.ts";
 
 /**
  * Makes the adapter and the socket of an account. `run` connects it.

@@ -1,5 +1,6 @@
 import { ExitError, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import type { RetryVerdict } from "../session/supervisor.ts";
 
 /** How an account goes on after a failure (hub.md 15.4). */
 export interface RetryPolicy {
@@ -9,9 +10,6 @@ export interface RetryPolicy {
   /** A person is looking: refusals that only a person can mend end it after a few tries. */
   readonly interactive: boolean;
 }
-
-export type RetryVerdict =
-  { readonly kind: "wait"; readonly delayMs: number } | { readonly kind: "give-up" };
 
 /** The server is full or going: sooner would only add to its load. */
 const BUSY_ERRORS: ReadonlySet<number> = new Set([

@@ -1,5 +1,5 @@
 import type { DialPhase } from "../session/dial-target.ts";
-import type { StreamStatus } from "../session/stream-status.ts";
+import type { SessionStatus } from "../session/session-status.ts";
 
 export type ClientState = DialPhase | "connected" | "retrying" | "disconnecting";
 
@@ -36,23 +36,6 @@ export interface HostStatus {
   /** Name servers that the machine was given. */
   readonly dns: readonly string[];
   readonly killSwitch: boolean;
-}
-
-export interface SessionStatus extends StreamStatus {
-  readonly name: string;
-  readonly connectionName: string;
-  readonly connectedAt: number;
-  readonly serverProduct: string;
-  readonly serverVersion: number;
-  readonly serverBuild: number;
-  readonly serverAddress: string;
-  /** `TLSv1.3 TLS_AES_128_GCM_SHA256`. */
-  readonly cipher: string;
-  readonly inFrames: number;
-  readonly inBytes: number;
-  readonly outFrames: number;
-  readonly outBytes: number;
-  readonly droppedFrames: number;
 }
 
 export interface RetryStatus {

@@ -1,6 +1,6 @@
 import { EXIT, ExitError } from "../base/errors.ts";
 import type { ResolvedAccount } from "../client/account.ts";
-import { readClientCertificate } from "../config/pem-source.ts";
+import { knownCredential } from "../session/known-credential.ts";
 import type { Credential } from "../session/proof.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { readPassword } from "./password.ts";
@@ -28,18 +28,12 @@ export async function openCredential(
       "A code is sent behind the password: --totp needs --plain, and an account with a password";
     throw new ExitError(EXIT.usage, text);
   }
-  if (credential.kind === "anonymous") return always({ kind: "anonymous" });
-  if (credential.kind === "certificate") {
-    const { certificate, key } = readClientCertificate(credential.cert, credential.key);
-    const pem = key.export({ format: "pem", type: "pkcs8" }) as string;
-    const der = new Uint8Array(certificate.raw);
-    return always({ kind: "certificate", certificate: der, key: pem });
-  }
-  const { secret, plain } = credential;
-  if (secret?.kind === "sha0") return always({ kind: "password-hash", hash: secret.hash });
+  const known = knownCredential(credential);
+  if (known !== undefined && known.kind !== "plain-password") return always(known);
   const question = `Password of ${account.user} on ${account.host} (${name}): `;
-  const password = secret?.bytes ?? (await readPassword(undefined, question, environment));
-  if (!plain) return always({ kind: "password", password });
+  const password = known?.password ?? (await readPassword(undefined, question, environment));
+  const isPlain = credential.kind === "password" && credential.plain;
+  if (!isPlain) return always({ kind: "password", password });
   if (code === undefined) return always({ kind: "plain-password", password });
   const prompt = `Code for ${account.user} (${name}): `;
   return async (signal) => ({

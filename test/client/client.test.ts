@@ -11,7 +11,7 @@ import { openClient } from "../../src/client/open-client.ts";
 import { askDisconnect, askStatus, controlPath } from "../../src/client/control-call.ts";
 import type { NicSettings, VirtualNic } from "../../src/client/nic.ts";
 import type { ClientEvent } from "../../src/client/status.ts";
-import type { OpenSession } from "../../src/client/supervisor.ts";
+import type { OpenSession } from "../../src/session/supervisor.ts";
 import { createLog } from "../../src/observe/log.ts";
 import type { DialDeps, DialTarget } from "../../src/session/dial-target.ts";
 import { DHCP_TYPE } from "../../src/wire/dhcp.ts";

@@ -1,7 +1,7 @@
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { streamOf } from "./stream-options.ts";
 import type { CloseReason } from "../../src/hub/port.ts";
-import type { ClientSession, OpenSession } from "../../src/client/supervisor.ts";
+import type { ClientSession, OpenSession } from "../../src/session/supervisor.ts";
 import { ArrayPort } from "./array-port.ts";
 
 /** A session that nobody carries: an array port with a welcome. */

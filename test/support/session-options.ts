@@ -1,4 +1,4 @@
-import type { SessionStatus } from "../../src/client/status.ts";
+import type { SessionStatus } from "../../src/session/session-status.ts";
 import type { SessionSnapshot } from "../../src/server/snapshot.ts";
 
 // What a session can be asked to be, in one form for both kinds of client, and what it became, in one form for

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { RefusedError, VpnError } from "../../src/base/errors.ts";
-import { Supervisor, type OpenSession } from "../../src/client/supervisor.ts";
+import { retryAfter } from "../../src/client/retry.ts";
+import { Supervisor, type OpenSession } from "../../src/session/supervisor.ts";
 import type { DialPhase } from "../../src/session/dial-target.ts";
 import { FakeSession } from "../support/fake-session.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -27,16 +28,17 @@ class World {
   ending: string | undefined;
 
   constructor(options: { limit?: number; interactive?: boolean; fails?: Error } = {}) {
+    const random = { bytes: (count: number) => new Uint8Array(count), fraction: () => 0.5 };
+    const retry = {
+      limit: options.limit ?? Infinity,
+      intervalMs: 1000,
+      interactive: options.interactive ?? false,
+    };
     this.supervisor = new Supervisor({
       dial: (signal, onPhase) =>
         new Promise((succeed, fail) => this.attempts.push({ signal, onPhase, succeed, fail })),
-      retry: {
-        limit: options.limit ?? Infinity,
-        intervalMs: 1000,
-        interactive: options.interactive ?? false,
-      },
+      retryAfter: (error, failures) => retryAfter(error, failures, retry, random),
       clock: this.clock,
-      random: { bytes: (count) => new Uint8Array(count), fraction: () => 0.5 },
       onPhase: (phase) => this.events.push(phase),
       onSession: ({ session }) => {
         this.events.push(session.name);

@@ -4,8 +4,7 @@ import { messageOf, VpnError } from "../base/errors.ts";
 import { tryParseAddress } from "../base/ip.ts";
 import type { VerifySetting } from "../config/client-config.ts";
 import { nameOfPem, readCertificates } from "../config/pem-source.ts";
-import type { ShownCertificate } from "../session/dial-target.ts";
-import type { KnownServer } from "./known-servers.ts";
+import type { ShownCertificate } from "./dial-target.ts";
 
 /** How the server's certificate is judged: `verify` of an account (config-proposal.md 7.4). */
 export type VerifyMode =
@@ -21,11 +20,21 @@ export type VerifyMode =
   | { readonly kind: "sha256"; readonly fingerprint: string }
   | { readonly kind: "off" };
 
-/** Where the memory of first uses is kept. */
+/** What was learned about a server on its first use. */
+export type KnownServer =
+  /** Its certificate was valid by the system's CAs; one that is not would be a step back. */
+  | { readonly kind: "system" }
+  /** Lower-case hex of the SHA-256 of its certificate. */
+  | { readonly kind: "sha256"; readonly fingerprint: string };
+
+/** Where the memory of first uses is kept. Servers are named `HOST:PORT`. */
 export interface ServerMemory {
-  readonly path: string;
   find(server: string): KnownServer | undefined;
   remember(server: string, known: KnownServer): void;
+  /** Completes "To trust it: ". */
+  howToTrust(sha256: string): string;
+  /** Completes "If the change is known to be right, ". */
+  howToForget(server: string, sha256: string): string;
 }
 
 /**
@@ -37,6 +46,7 @@ export class CertificateVerifier {
   readonly #server: { readonly host: string; readonly port: number };
   readonly #memory: ServerMemory;
   readonly #clock: Clock;
+  readonly #authorities: () => readonly X509Certificate[];
   #pending: KnownServer | undefined;
 
   constructor(
@@ -44,11 +54,13 @@ export class CertificateVerifier {
     server: { readonly host: string; readonly port: number },
     memory: ServerMemory,
     clock: Clock,
+    authorities: () => readonly X509Certificate[] = () => [],
   ) {
     this.#mode = mode;
     this.#server = server;
     this.#memory = memory;
     this.#clock = clock;
+    this.#authorities = authorities;
   }
 
   /** Nothing tells this server from another: shown in every status. */
@@ -63,7 +75,7 @@ export class CertificateVerifier {
       case "off":
         return true;
       case "system":
-        return certificate.authorized || this.#refuse(problemOf(certificate), fingerprint);
+        return this.#isVouchedFor(certificate) || this.#refuse(problemOf(certificate), fingerprint);
       case "sha256":
         return this.#mode.fingerprint === fingerprint
           ? true
@@ -94,7 +106,7 @@ export class CertificateVerifier {
   #verifyByMemory(certificate: ShownCertificate, fingerprint: string): true | VpnError {
     const known = this.#memory.find(this.#name);
     this.#pending = undefined;
-    if (certificate.authorized) {
+    if (this.#isVouchedFor(certificate)) {
       if (known?.kind !== "system") this.#pending = { kind: "system" };
       return true;
     }
@@ -107,7 +119,7 @@ export class CertificateVerifier {
       known.kind === "sha256" ? `sha256:${known.fingerprint}` : "one valid by the system's CAs";
     return this.#changed(
       `has changed: it is sha256:${fingerprint} now and was ${before}. Somebody may be listening in. ` +
-        `If the change is known to be right, delete the line ${this.#name} of ${this.#memory.path}`,
+        `If the change is known to be right, ${this.#memory.howToForget(this.#name, fingerprint)}`,
     );
   }
 
@@ -124,31 +136,49 @@ export class CertificateVerifier {
     }
     // A certificate named outright is trusted for what it is: neither its dates nor its names matter.
     if (accepted.some((known) => Buffer.compare(known.raw, leaf.raw) === 0)) return true;
-    const issuer = accepted.find(
-      (ca) => ca.ca && leaf.checkIssued(ca) && leaf.verify(ca.publicKey),
-    );
+    const issuer = issuerOf(leaf, accepted);
     if (issuer === undefined) {
       return this.#refuse(`it is none of ${path} and was issued by none`, certificate.sha256);
     }
+    const fault = this.#faultOf(leaf, issuer);
+    return fault === undefined || this.#refuse(fault);
+  }
+
+  /** By the system's CAs, or by one that was named besides them. */
+  #isVouchedFor(certificate: ShownCertificate): boolean {
+    if (certificate.authorized) return true;
+    const authorities = this.#authorities();
+    if (authorities.length === 0) return false;
+    try {
+      const leaf = new X509Certificate(certificate.der);
+      const issuer = issuerOf(leaf, authorities);
+      return issuer !== undefined && this.#faultOf(leaf, issuer) === undefined;
+    } catch {
+      // What cannot be read is nobody's certificate.
+      return false;
+    }
+  }
+
+  /** Why a certificate of a trusted issuer is not good here; undefined for a good one. */
+  #faultOf(leaf: X509Certificate, issuer: X509Certificate): string | undefined {
     const now = this.#clock.wall();
     for (const [what, checked] of [
       ["it", leaf],
       ["its issuer", issuer],
     ] as const) {
       if (now < Date.parse(checked.validFrom))
-        return this.#refuse(`${what} is valid from ${checked.validFrom} only`);
-      if (now > Date.parse(checked.validTo))
-        return this.#refuse(`${what} expired on ${checked.validTo}`);
+        return `${what} is valid from ${checked.validFrom} only`;
+      if (now > Date.parse(checked.validTo)) return `${what} expired on ${checked.validTo}`;
     }
     const { host } = this.#server;
     const isNamed = tryParseAddress(host) === undefined ? leaf.checkHost(host) : leaf.checkIP(host);
-    return isNamed !== undefined || this.#refuse(`it does not name ${host}`);
+    return isNamed === undefined ? `it does not name ${host}` : undefined;
   }
 
   /** With `fingerprint` the message tells how to trust this very certificate. */
   #refuse(why: string, fingerprint?: string): VpnError {
     const remedy =
-      fingerprint === undefined ? "" : ` (to trust it: --verify sha256:${fingerprint})`;
+      fingerprint === undefined ? "" : ` (to trust it: ${this.#memory.howToTrust(fingerprint)})`;
     return new VpnError(
       "certificate",
       `Cannot trust the certificate of ${this.#name}: ${why}${remedy}`,
@@ -158,6 +188,13 @@ export class CertificateVerifier {
   #changed(how: string): VpnError {
     return new VpnError("certificate_changed", `The certificate of ${this.#name} ${how}`);
   }
+}
+
+function issuerOf(
+  leaf: X509Certificate,
+  authorities: readonly X509Certificate[],
+): X509Certificate | undefined {
+  return authorities.find((ca) => ca.ca && leaf.checkIssued(ca) && leaf.verify(ca.publicKey));
 }
 
 function problemOf(certificate: ShownCertificate): string {

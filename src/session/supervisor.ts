@@ -1,20 +1,22 @@
 import type { Clock } from "../base/clock.ts";
 import { messageOf, RefusedError, VpnError, WIRE_ERROR } from "../base/errors.ts";
 import { afterLong } from "../base/long-timer.ts";
-import type { Random } from "../base/random.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
-import type { DialedSession, DialPhase } from "../session/dial-target.ts";
-import type { Session } from "../session/session.ts";
-import { retryAfter, type RetryPolicy } from "./retry.ts";
+import type { DialedSession, DialPhase } from "./dial-target.ts";
+import type { Session } from "./session.ts";
 
-/** What a client uses of a session. */
+/** What the end that dialled uses of a session. */
 export type ClientSession = Port &
   Pick<Session, "welcome" | "connections" | "codec" | "udp" | "stats" | "isClosed" | "onClosed">;
 
 /** A session as `dial` hands it over. */
 export type OpenSession = Omit<DialedSession, "session"> & { readonly session: ClientSession };
 
-/** Where an account stands. */
+/** What follows a failure. */
+export type RetryVerdict =
+  { readonly kind: "wait"; readonly delayMs: number } | { readonly kind: "give-up" };
+
+/** Where an account or a cascade stands. */
 export type SupervisorState =
   | { readonly kind: "dialing"; readonly phase: DialPhase }
   | { readonly kind: "connected"; readonly open: OpenSession; readonly since: number }
@@ -28,9 +30,9 @@ export type SupervisorState =
 
 export interface SupervisorDeps {
   readonly dial: (signal: AbortSignal, onPhase: (phase: DialPhase) => void) => Promise<OpenSession>;
-  readonly retry: RetryPolicy;
+  /** What follows the `failures`-th failure in a row, counted from 1. */
+  readonly retryAfter: (error: Error, failures: number) => RetryVerdict;
   readonly clock: Clock;
-  readonly random: Random;
   readonly onPhase: (phase: DialPhase) => void;
   /** A session stands: plug it in, and `begin` it. */
   readonly onSession: (open: OpenSession) => void;
@@ -39,7 +41,7 @@ export interface SupervisorDeps {
   readonly onRetry: (error: Error, failures: number, delayMs: number) => void;
 }
 
-/** Keeps one account connected: dials, holds the session, and begins anew when it is lost (hub.md 15.4). */
+/** Keeps one session up: dials, holds it, and begins anew when it is lost (hub.md 13, 15.4). */
 export class Supervisor {
   state: SupervisorState = { kind: "dialing", phase: "resolving" };
   /** Sessions that stood so far. */
@@ -75,7 +77,7 @@ export class Supervisor {
       const outcome = await this.#attempt();
       if (signal.aborted) return;
       failures = outcome.wasEstablished ? 1 : failures + 1;
-      const verdict = retryAfter(outcome.error, failures, this.#deps.retry, this.#deps.random);
+      const verdict = this.#deps.retryAfter(outcome.error, failures);
       if (verdict.kind === "give-up") throw outcome.error;
       await this.#wait(outcome.error, failures, verdict.delayMs);
     }

@@ -6,8 +6,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ExitError } from "../../src/base/errors.ts";
-import type { KnownServer } from "../../src/client/known-servers.ts";
-import { CertificateVerifier, loadVerifyMode, type VerifyMode } from "../../src/client/verify.ts";
+import {
+  CertificateVerifier,
+  type KnownServer,
+  loadVerifyMode,
+  type ServerMemory,
+  type VerifyMode,
+} from "../../src/session/verify.ts";
 import type { ShownCertificate } from "../../src/session/dial-target.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
@@ -63,20 +68,25 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-class Memory {
-  readonly path = "/state/known_servers";
+class Memory implements ServerMemory {
   readonly entries = new Map<string, KnownServer>();
   find = (server: string) => this.entries.get(server);
   remember = (server: string, known: KnownServer) => void this.entries.set(server, known);
+  howToTrust = (sha256: string) => `--verify sha256:${sha256}`;
+  howToForget = (server: string) => `delete ${server} of known_servers`;
 }
 
 function verifier(
   mode: VerifyMode,
-  options: { memory?: Memory; wall?: number; host?: string } = {},
+  options: { memory?: Memory; wall?: number; host?: string; authority?: string } = {},
 ) {
   const server = { ...SERVER, host: options.host ?? SERVER.host };
   const clock = new ManualClock(options.wall ?? Date.now());
-  return new CertificateVerifier(mode, server, options.memory ?? new Memory(), clock);
+  const authorities = [options.authority]
+    .filter((name) => name !== undefined)
+    .map((name) => new X509Certificate(shown(name).der));
+  const memory = options.memory ?? new Memory();
+  return new CertificateVerifier(mode, server, memory, clock, () => authorities);
 }
 
 const codeOf = (verdict: true | { code: string }) => (verdict === true ? true : verdict.code);
@@ -133,6 +143,30 @@ describe("CertificateVerifier with auto", () => {
     expect(codeOf(verifier({ kind: "auto" }, { memory }).verify(shown("self")))).toBe(
       "certificate_changed",
     );
+  });
+});
+
+describe("CertificateVerifier with a CA besides those of the system (hub.md 13)", () => {
+  test("takes its word as theirs with auto and system", () => {
+    const memory = new Memory();
+    const judge = verifier({ kind: "auto" }, { memory, authority: "ca" });
+    expect(judge.verify(shown("leaf"))).toBe(true);
+    expect(judge.confirm()).toBeUndefined();
+    expect(memory.find("vpn.example:443")).toEqual({ kind: "system" });
+    expect(verifier({ kind: "system" }, { authority: "ca" }).verify(shown("leaf"))).toBe(true);
+  });
+
+  test("does not take what it issued for another host, what it did not issue, and what is no certificate", () => {
+    const judge = verifier({ kind: "system" }, { authority: "ca" });
+    expect(codeOf(judge.verify(shown("other")))).toBe("certificate");
+    expect(codeOf(judge.verify(shown("self")))).toBe("certificate");
+    expect(codeOf(judge.verify({ ...shown("leaf"), der: new Uint8Array(40) }))).toBe("certificate");
+  });
+
+  test("does not ask it where a very certificate was named", () => {
+    const fingerprint = shown("self").sha256;
+    const judge = verifier({ kind: "sha256", fingerprint }, { authority: "ca" });
+    expect(codeOf(judge.verify(shown("leaf")))).toBe("certificate_changed");
   });
 });
 
