@@ -31,6 +31,43 @@ export const DROP_REASONS = [
   "port_closed",
   /** In-process ports hand a frame round in circles. */
   "loop",
+  /** Policy NoServer: a TCP connection was to be accepted behind the port; NoServerV6 the same of IPv6. */
+  "no_server",
+  "no_server_v6",
+  /** Policy ArpDhcpOnly: a broadcast or multicast that is neither address resolution nor DHCP. */
+  "arp_dhcp_only",
+  /** Policies FilterIPv4, FilterIPv6 and FilterNonIP, by the outer type of the frame. */
+  "filter_ipv4",
+  "filter_ipv6",
+  "filter_non_ip",
+  /** Policies DHCPFilter and DHCPv6Filter, in both directions. */
+  "dhcp_filter",
+  "dhcpv6_filter",
+  /** Policies DHCPNoServer and DHCPv6NoServer: an answer of a DHCP server behind the port. */
+  "dhcp_no_server",
+  "dhcpv6_no_server",
+  /** Policy RSandRAFilter: router solicitation or advertisement, in both directions. */
+  "rs_and_ra_filter",
+  /** Policy RAFilter: router advertisement from behind the port. */
+  "ra_filter",
+  /** Policy PrivacyFilter at both ends. */
+  "privacy_filter",
+  /** More than policy MaxUpload or MaxDownload allows. */
+  "max_upload",
+  "max_download",
+  /** Not of the VLAN that policy VLanId gives the destination. */
+  "vlan_id",
+  /** A flood to a port that has been silent for DetectDormantSessionInterval. */
+  "dormant",
+  /** A flood while more than FloodingSendQueueBufferQuota waits to be sent. */
+  "flood_quota",
+  /** Options of the hub: FilterPPPoE, FilterOSPF, FilterIPv4, FilterIPv6, FilterNonIP, FilterBPDU. */
+  "hub_filter_pppoe",
+  "hub_filter_ospf",
+  "hub_filter_ipv4",
+  "hub_filter_ipv6",
+  "hub_filter_non_ip",
+  "hub_filter_bpdu",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -11,6 +11,10 @@ const REFUSALS: Partial<Record<DropReason, string>> = {
   mac_flap: "Frame dropped: its source MAC moves between ports too often",
   fdb_full: "Frame dropped: the hub has no room for another MAC address",
   ip_limit: "Frame dropped: the port has as many IP addresses as it may have",
+  no_server: "Frame dropped: no TCP server may be behind the port",
+  no_server_v6: "Frame dropped: no TCP server may be behind the port",
+  dhcp_no_server: "Frame dropped: no DHCP server may be behind the port",
+  dhcpv6_no_server: "Frame dropped: no DHCP server may be behind the port",
   loop: "Frame dropped: it came round to the hub once more",
 };
 const TEXTS = new Map(
