@@ -109,7 +109,7 @@ export class ReceptionDesk {
     const policy = host.policyOf(admitted);
     const barred = barAccount({ ...admitted.account, policy }, this.#deps.clock.wall());
     if (barred !== undefined) return barred;
-    if (request.wantsMonitor) return WIRE_ERROR.MONITOR_MODE_DENIED;
+    if (request.wantsMonitor && !policy.monitor_port) return WIRE_ERROR.MONITOR_MODE_DENIED;
     if (request.wantsBridge && policy.no_bridge && policy.no_routing) {
       return WIRE_ERROR.BRIDGE_MODE_DENIED;
     }

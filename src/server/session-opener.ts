@@ -14,7 +14,7 @@ import { grantUdp } from "../session/udp/udp-path.ts";
 import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
 import type { Link } from "../transport/tls-link.ts";
 import type { HubHost } from "./hub-host.ts";
-import { sessionPolicy, type OpenSession } from "./stay.ts";
+import { sessionMode, sessionPolicy, type OpenSession } from "./stay.ts";
 
 export interface OpenerDeps {
   readonly clock: Clock;
@@ -53,14 +53,14 @@ export class SessionOpener {
   /** A session within what its policy and its client allow, plugged into its hub (hub.md 5.1 step 17). */
   open(host: HubHost, admitted: Admitted, request: LoginRequest, link: Link): Session {
     const { clock, random } = this.#deps;
-    const mode = request.wantsBridge ? "bridge" : "client";
+    const mode = sessionMode(request);
     const isLocal = link.remoteAddress === link.localAddress;
     const user = admitted.name;
     const policy = sessionPolicy(host.policyOf(admitted), mode, isLocal);
     const stream = grantStream(request.stream, {
       connections: policy.max_connection,
       allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,
-      allowsQos: !policy.no_qos,
+      allowsQos: !policy.no_qos && mode !== "monitor",
     });
     const { compression, isEncrypted } = stream;
     const codec = compression === "none" ? undefined : createBlockCodec(compression);
@@ -81,7 +81,13 @@ export class SessionOpener {
       codec,
       udp: udp?.path,
     });
-    const port = host.hub.attach(session, { kind: mode, user, policy });
+    const port = host.hub.attach(session, {
+      kind: mode,
+      user,
+      policy,
+      group: host.groupOf(admitted),
+      remoteAddress: link.remoteAddress,
+    });
     const open: OpenSession = {
       session,
       port,

@@ -4,7 +4,7 @@ import type { SessionTraffic } from "../auth/radius-record.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Policy } from "../config/policy.ts";
 import type { HubPort } from "../hub/hub-port.ts";
-import type { LoginRequest } from "../session/login.ts";
+import type { LoginRequest, SessionMode } from "../session/login.ts";
 import type { Session } from "../session/session.ts";
 import { Tenure } from "./tenure.ts";
 
@@ -13,7 +13,7 @@ export interface OpenSession {
   readonly session: Session;
   readonly port: HubPort;
   readonly user: string;
-  readonly mode: "client" | "bridge";
+  readonly mode: SessionMode;
   /** From this very machine: client mode does not restrict it. */
   readonly isLocal: boolean;
   readonly request: LoginRequest;
@@ -69,12 +69,20 @@ export class Stay {
   }
 }
 
+/** What a session is: monitoring goes before bridging where a login asks for both. */
+export function sessionMode({ wantsMonitor, wantsBridge }: LoginRequest): SessionMode {
+  if (wantsMonitor) return "monitor";
+  return wantsBridge ? "bridge" : "client";
+}
+
 /**
  * The policy of one session (hub.md 5.1 steps 10 to 13): who did not ask to bridge gets client mode, which
- * covers IPv6 as well; somebody on this very machine is not restricted.
+ * covers IPv6 as well; somebody on this very machine is not restricted. Monitoring is in force for those only who
+ * asked for it, and has no lane for urgent frames.
  */
-export function sessionPolicy(policy: Policy, mode: "client" | "bridge", isLocal: boolean): Policy {
-  const base = { ...policy, monitor_port: false };
+export function sessionPolicy(policy: Policy, mode: SessionMode, isLocal: boolean): Policy {
+  const isMonitor = mode === "monitor" && policy.monitor_port;
+  const base = { ...policy, monitor_port: isMonitor };
   if (isLocal) return { ...base, no_bridge: false, no_routing: false, no_routing_v6: false };
   if (mode === "bridge") return base;
   return { ...base, no_bridge: true, no_routing: true, no_routing_v6: true };
