@@ -8,6 +8,7 @@ import {
   MIN_FRAME_BYTES,
 } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
+import type { HubOptions } from "../config/hub-options.ts";
 import { Delivery } from "./delivery.ts";
 import { DROP, PASS, TAKEN } from "./drop-reason.ts";
 import { type Fdb, MOVED, UNLEARNT } from "./fdb.ts";
@@ -35,6 +36,9 @@ export class Forwarding {
   /** One reused run for each depth of forwarding: ports in the process may answer within deliver(). */
   private readonly outs: FrameRun[] = [];
   depth = 0;
+  private tagType: number = ETHERTYPE.VLAN;
+  /** VLAN ids are part of what is learnt (option NoManageVlanId). */
+  private keepsVlans = true;
 
   /** The lists are the hub's own; `departed` counts what ports lost that are gone. */
   constructor(
@@ -51,6 +55,13 @@ export class Forwarding {
     this.clock = deps.clock;
     this.departed = deps.departed;
     this.delivery = new Delivery(lists.slots, lists.monitors, this.frame, deps.departed);
+  }
+
+  /** Applies the hub's options on VLAN tags and parsing. */
+  configure({ VlanTypeId, NoManageVlanId, DisableIPParsing }: HubOptions): void {
+    this.tagType = VlanTypeId || ETHERTYPE.VLAN;
+    this.keepsVlans = NoManageVlanId === 0;
+    this.frame.configure(this.tagType, DisableIPParsing === 0);
   }
 
   /**
@@ -81,7 +92,7 @@ export class Forwarding {
   ): void {
     const { view, end } = run;
     const now = this.clock.now();
-    const { frame } = this;
+    const { frame, tagType, keepsVlans } = this;
     const { admission } = from.program;
     this.fdb.expire(now);
     shareRun(out, run);
@@ -111,8 +122,11 @@ export class Forwarding {
         const word1 = view.getInt32(start + 4);
         const word2 = view.getInt32(start + 8);
         const type = view.getUint16(start + 12);
-        const vlan =
-          type >= MIN_ETHERTYPE && type !== ETHERTYPE.VLAN ? 0 : vlanIdOf(view, start, size, type);
+        let vlan = 0;
+        if (type < MIN_ETHERTYPE || type === ETHERTYPE.VLAN || type === tagType) {
+          vlan = vlanIdOf(view, start, size, type, tagType);
+          if (vlan !== CUT && !keepsVlans) vlan = 0;
+        }
         route = PASS;
         if (arrival.length > 0) {
           if (vlan === CUT) route = DROPPED - DROP.frame_header;

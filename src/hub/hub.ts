@@ -68,12 +68,14 @@ export class Hub implements Switch {
       (delayed) => this.forwardDelayed(delayed),
       () => this.flush(),
     );
+    this.forwarding.configure(this.settings.options);
     this.parts = this.makeParts();
   }
 
   /** Applies other settings to the ports that are there and to those to come. */
   reconfigure(settings: HubSettings): void {
     this.settings = settings;
+    this.forwarding.configure(settings.options);
     this.parts = this.makeParts();
     for (const port of this.ports) port.recompile();
   }

@@ -14,12 +14,19 @@ const SNAP_SAPS = 0xaaaa;
 /**
  * The VLAN id of a frame that is tagged (IEEE 802.1Q) or has a length field (IEEE 802.3), 0 without a tag,
  * or CUT if tag, payload, LLC or SNAP header are not all there (robustness.md FR-13, FR-14).
+ * @param tagType another type field that tags begin with, besides that of IEEE 802.1Q
  */
-export function vlanIdOf(view: DataView, start: number, size: number, type: number): number {
+export function vlanIdOf(
+  view: DataView,
+  start: number,
+  size: number,
+  type: number,
+  tagType: number = ETHERTYPE.VLAN,
+): number {
   let vlanId = 0;
   let headerBytes = UNTAGGED_BYTES;
   let typeOrLength = type;
-  if (type === ETHERTYPE.VLAN) {
+  if (type === ETHERTYPE.VLAN || type === tagType) {
     if (size < TAGGED_BYTES) return CUT;
     vlanId = view.getUint16(start + 14) & 0xfff;
     typeOrLength = view.getUint16(start + 16);
