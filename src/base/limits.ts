@@ -80,6 +80,8 @@ export const MAX_PASSWORD_BYTES = 1024;
 export const MAX_CERTIFICATE_BYTES = 100_000;
 export const MAX_SIGNATURE_OF_LOGIN_BYTES = 512;
 /** A revocation list of a large company has some ten thousand entries of 40 bytes. */
+/** Links to other hubs that one hub dials. */
+export const MAX_CASCADES_PER_HUB = 1024;
 export const MAX_CRL_BYTES = 4 << 20;
 /** Password hashes at once, each on a thread and with 64 MiB, and logins that wait for one. */
 export const MAX_PASSWORD_HASHES = { atOnce: 2, waiting: 64 } as const;

@@ -16,6 +16,7 @@ export type ConfigStep =
   | { readonly kind: "hub_changed"; readonly hub: HubConfig; readonly changed: readonly HubField[] }
   | { readonly kind: "hub_removed"; readonly name: string }
   | UserStep
+  | CascadeStep
   | { readonly kind: "server_changed"; readonly changed: readonly ServerField[] }
   | { readonly kind: "tls_changed" }
   | { readonly kind: "log_changed" }
@@ -40,6 +41,14 @@ export type UserStep =
       readonly changed: readonly UserField[];
     }
   | { readonly kind: "user_removed"; readonly hub: string; readonly name: string };
+
+/** Cascades of hubs that come or go have no steps of their own. */
+export interface CascadeStep {
+  readonly kind: "cascade_added" | "cascade_changed" | "cascade_removed";
+  /** Name of the hub. */
+  readonly hub: string;
+  readonly name: string;
+}
 
 const HUB_FIELDS = [
   "name",
@@ -141,6 +150,14 @@ function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {
   for (const { name } of users.removed) steps.push({ kind: "user_removed", hub, name });
   return steps;
 }
+  const cascades = pairUp(before.cascades, after.cascades, ({ name }) => name.toLowerCase());
+  for (const { name } of cascades.added) steps.push({ kind: "cascade_added", hub, name });
+  for (const [old, next] of cascades.kept) {
+    if (!Bun.deepEquals(old, next, true)) {
+      steps.push({ kind: "cascade_changed", hub, name: next.name });
+    }
+  }
+  for (const { name } of cascades.removed) steps.push({ kind: "cascade_removed", hub, name });
 
 function enabled(config: ServerConfig): readonly ListenAddress[] {
   return config.server.listen.filter(({ enable }) => enable);

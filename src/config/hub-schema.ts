@@ -1,6 +1,7 @@
 import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.ts";
 import { isFromKnownIssuer } from "../crypto/revocation-list.ts";
 import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
+import { cascade, CASCADE_NAMES, type CascadeConfig } from "./cascade-shape.ts";
 import { hubOptions } from "./hub-options-shape.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
@@ -70,6 +71,7 @@ export const hub: Shape<HubEntry> = refine(
   (value, node, place) => {
     const groups = value.group.map((entry): GroupConfig => ({ name: entry.name, ...entry.value }));
     const spelling = new Map(groups.map(({ name }) => [name.toLowerCase(), name]));
+    cascade: setting(named(cascade, CASCADE_NAMES), []),
     let isGood = true;
     const users = value.user.map((entry): UserConfig => {
       if (!checkEverybody(entry, node, place)) isGood = false;
@@ -114,3 +116,4 @@ export const hub: Shape<HubEntry> = refine(
     };
   },
 );
+      cascades: value.cascade.map((entry): CascadeConfig => ({ name: entry.name, ...entry.value })),

@@ -1,5 +1,6 @@
 import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
+import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
@@ -116,6 +117,7 @@ export interface HubConfig {
 /** By the peer's address: the first that holds it decides, nobody is dropped without one. */
 export interface SourceRule {
   readonly from: Net;
+  readonly cascades: readonly CascadeConfig[];
   readonly action: "pass" | "drop";
   readonly priority: number;
 }
@@ -237,3 +239,4 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   groups: [],
   users: [],
 });
+  cascades: [],

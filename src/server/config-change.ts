@@ -19,6 +19,10 @@ export function describeStep(step: ConfigStep): string {
       return `hub.${step.hub}.user.${step.user.name} changed: ${step.changed.join(", ")}`;
     case "user_removed":
       return `hub.${step.hub}.user.${step.name} removed`;
+    case "cascade_added":
+    case "cascade_changed":
+    case "cascade_removed":
+      return `hub.${step.hub}.cascade.${step.name} ${step.kind.slice("cascade_".length)}`;
     case "server_changed":
       return `server changed: ${step.changed.join(", ")}`;
     case "tls_changed":

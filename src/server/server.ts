@@ -154,6 +154,9 @@ export class Server {
         case "user_added":
         case "user_changed":
         case "user_removed":
+        case "cascade_added":
+        case "cascade_changed":
+        case "cascade_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":

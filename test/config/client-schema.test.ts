@@ -171,7 +171,7 @@ describe("a certificate", () => {
     ["key = 'a.key'", 'account.hq: the key "cert" is missing beside "key"'],
     [
       "cert = 'a.pem'\nkey = 'a.key'\nplain = true",
-      'account.hq.cert: an account has either "cert" and "key", or a password',
+      'account.hq.cert: the account has either "cert" and "key", or a password',
     ],
     ["cert = 'b.pem'\nkey = 'a.key'", "account.hq.cert: b.pem does not exist"],
   ])("%j is refused", (lines, fault) => {

@@ -25,6 +25,10 @@ const FILES = {
   "/etc/vpn/company-ca.pem": CERTIFICATE,
   "/etc/vpn/branch.pem": CERTIFICATE,
   "/etc/vpn/company.crl": REVOCATION_LIST,
+  "/etc/vpn/branch-link.pw": "pw",
+  "/etc/vpn/proxy.pw": "pw",
+  "/etc/vpn/home-link.pem": "cert",
+  "/etc/vpn/home-link.key": "key",
   "/home/alice/.config/vpn/home.pw": "pw",
   "/home/alice/.config/vpn/proxy.pw": "pw",
   "/home/alice/.config/vpn/laptop.pem": "cert",
@@ -58,8 +62,9 @@ describe.each([
   test("shows every key of the schema", () => {
     const root = parseToml("shown.toml", new TextEncoder().encode(uncommented(text)));
     const shown = new Set(pathsOf(root, schema));
-    // A policy of a user or group has the items of the hub's, which are shown there.
-    const asShown = (key: string) => key.replace(/\.(?:user|group)\.NAME\.policy\./, ".policy.");
+    // A policy of a user, a group or a cascade has items of the hub's, which are shown there.
+    const asShown = (key: string) =>
+      key.replace(/\.(?:user|group|cascade)\.NAME\.policy\./, ".policy.");
     const missing = listKeys(schema).filter((key) => !shown.has(asShown(key)));
     expect(missing).toEqual([]);
   });
@@ -83,7 +88,10 @@ test("config.toml has a hub whose users get passwords on the first start", () =>
 
 test("config.toml and client.toml show scalar defaults as they are", () => {
   const shownServer = readServer(
-    uncommented(SERVER).replace(/^(?:name|state_dir|cert|key|ciphers|exempt) = .*$/gm, ""),
+    uncommented(SERVER).replace(
+      /^(?:name|state_dir|cert|key|ciphers|exempt) = (?!"\/etc\/vpn\/home-link).*$/gm,
+      "",
+    ),
     { files: FILES },
   ).config;
   const empty = readServer("").config;
