@@ -43,10 +43,12 @@ export const WIRE_ERROR = {
   USER_AUTHTYPE_NOT_PASSWORD: 68,
   OLD_PASSWORD_WRONG: 69,
   CERT_NOT_TRUSTED: 85,
+  VERSION_INVALID: 87,
   MONITOR_MODE_DENIED: 107,
   BRIDGE_MODE_DENIED: 108,
   IP_ADDRESS_DENIED: 109,
   AUTO_DISCONNECT: 126,
+  CLIENT_ID_REQUIRED: 127,
 } as const;
 
 /** Root of our errors: `code` is stable and part of the API, the message is for people. */

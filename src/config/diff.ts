@@ -59,10 +59,12 @@ const HUB_FIELDS = [
   "allowPlaintext",
   "hashedLogin",
   "source",
+  "access",
   "trustedCa",
   "crl",
   "radius",
   "options",
+  "adminLimits",
   "policy",
 ] as const;
 /** `name`: the same name in another case. */
@@ -148,8 +150,6 @@ function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {
     if (fields.length > 0) steps.push({ kind: "user_changed", hub, user, policy, changed: fields });
   }
   for (const { name } of users.removed) steps.push({ kind: "user_removed", hub, name });
-  return steps;
-}
   const cascades = pairUp(before.cascades, after.cascades, ({ name }) => name.toLowerCase());
   for (const { name } of cascades.added) steps.push({ kind: "cascade_added", hub, name });
   for (const [old, next] of cascades.kept) {
@@ -158,6 +158,8 @@ function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {
     }
   }
   for (const { name } of cascades.removed) steps.push({ kind: "cascade_removed", hub, name });
+  return steps;
+}
 
 function enabled(config: ServerConfig): readonly ListenAddress[] {
   return config.server.listen.filter(({ enable }) => enable);

@@ -1,3 +1,4 @@
+import { numericFlag } from "./admin-limits.ts";
 import {
   DEFAULT_HUB_OPTIONS,
   HUB_OPTIONS,
@@ -5,14 +6,8 @@ import {
   type HubOptions,
   UNAVAILABLE_HUB_OPTIONS,
 } from "./hub-options.ts";
-import { bool, integer } from "./scalar-shapes.ts";
-import { type Key, oneOf, refine, type Shape, table } from "./shape.ts";
-
-/** A flag of the reference is a number as well. */
-const flag: Shape<number> = oneOf("true, false, 1 or 0", {
-  boolean: refine(bool, (isSet) => (isSet ? 1 : 0)),
-  integer: integer(0, 1),
-});
+import { integer } from "./scalar-shapes.ts";
+import { type Key, refine, type Shape, table } from "./shape.ts";
 
 const available = HUB_OPTIONS.filter(({ name }) => !UNAVAILABLE_HUB_OPTIONS.has(name));
 
@@ -22,7 +17,7 @@ export const hubOptions: Shape<HubOptions> = refine(
     Object.fromEntries(
       available.map(({ name, initial, max }): [HubOptionName, Key<number>] => [
         name,
-        { shape: max === 1 ? flag : integer(0, max), initial, absent: "initial" },
+        { shape: max === 1 ? numericFlag : integer(0, max), initial, absent: "initial" },
       ]),
     ),
     UNAVAILABLE_HUB_OPTIONS,

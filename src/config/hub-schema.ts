@@ -1,7 +1,9 @@
 import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.ts";
+import { access } from "./access-shape.ts";
 import { isFromKnownIssuer } from "../crypto/revocation-list.ts";
-import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
+import { adminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import { cascade, CASCADE_NAMES, type CascadeConfig } from "./cascade-shape.ts";
+import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
 import { hubOptions } from "./hub-options-shape.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
@@ -60,18 +62,20 @@ export const hub: Shape<HubEntry> = refine(
     allow_plaintext: optional(bool),
     hashed_login: optional(bool),
     source: setting(source, []),
+    access: setting(access, []),
     trusted_ca: setting(certificates, []),
     crl: setting(revocations, []),
     radius: setting(radius, { settings: undefined }),
     options: setting(hubOptions, DEFAULT_HUB_OPTIONS),
+    admin_limits: setting(adminLimits, NO_ADMIN_LIMITS),
     policy: setting(policy, DEFAULT_POLICY),
     group: setting(named(group, GROUP_NAMES), []),
     user: setting(named(user, USER_NAMES), []),
+    cascade: setting(named(cascade, CASCADE_NAMES), []),
   }),
   (value, node, place) => {
     const groups = value.group.map((entry): GroupConfig => ({ name: entry.name, ...entry.value }));
     const spelling = new Map(groups.map(({ name }) => [name.toLowerCase(), name]));
-    cascade: setting(named(cascade, CASCADE_NAMES), []),
     let isGood = true;
     const users = value.user.map((entry): UserConfig => {
       if (!checkEverybody(entry, node, place)) isGood = false;
@@ -91,6 +95,14 @@ export const hub: Shape<HubEntry> = refine(
       }
       return { name: entry.name, ...entry.value, group: found };
     });
+    for (const [key, found, most] of [
+      ["user", users.length, value.admin_limits.max_users],
+      ["group", groups.length, value.admin_limits.max_groups],
+    ] as const) {
+      if (most === 0 || found <= most) continue;
+      isGood = false;
+      place.fail(node, `${found} are declared, "admin_limits" allows ${most}`, key);
+    }
     for (const rule of value.crl) {
       if (rule.kind === "fields" || isFromKnownIssuer(rule.der, value.trusted_ca)) continue;
       isGood = false;
@@ -107,13 +119,15 @@ export const hub: Shape<HubEntry> = refine(
       allowPlaintext: value.allow_plaintext,
       hashedLogin: value.hashed_login,
       source: value.source,
+      access: value.access,
       trustedCa: value.trusted_ca,
       radius: value.radius.settings,
       options: value.options,
+      adminLimits: value.admin_limits,
       policy: value.policy,
       groups,
       users,
+      cascades: value.cascade.map((entry): CascadeConfig => ({ name: entry.name, ...entry.value })),
     };
   },
 );
-      cascades: value.cascade.map((entry): CascadeConfig => ({ name: entry.name, ...entry.value })),

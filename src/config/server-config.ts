@@ -1,8 +1,10 @@
 import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
+import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
+import type { AccessRule } from "./access-rule.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
 import type { UserSecret } from "./secret.ts";
 
@@ -103,21 +105,24 @@ export interface HubConfig {
   readonly hashedLogin: boolean;
   /** In the order in which they are tried. */
   readonly source: readonly SourceRule[];
+  /** In the order in which they are tried. */
+  readonly access: readonly AccessRule[];
   /** DER; each is trusted by itself. */
   readonly trustedCa: readonly Uint8Array[];
   readonly crl: readonly RevocationRule[];
   /** Undefined where no server is named. */
   readonly radius: RadiusSettings | undefined;
   readonly options: HubOptions;
+  readonly adminLimits: AdminLimits;
   readonly policy: Policy;
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
+  readonly cascades: readonly CascadeConfig[];
 }
 
 /** By the peer's address: the first that holds it decides, nobody is dropped without one. */
 export interface SourceRule {
   readonly from: Net;
-  readonly cascades: readonly CascadeConfig[];
   readonly action: "pass" | "drop";
   readonly priority: number;
 }
@@ -231,12 +236,14 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   allowPlaintext: false,
   hashedLogin: true,
   source: [],
+  access: [],
   trustedCa: [],
   crl: [],
   radius: undefined,
   options: DEFAULT_HUB_OPTIONS,
+  adminLimits: NO_ADMIN_LIMITS,
   policy: DEFAULT_POLICY,
   groups: [],
   users: [],
-});
   cascades: [],
+});

@@ -4,7 +4,6 @@ import type { Authority } from "../auth/authority.ts";
 import { radiusUserName } from "../auth/radius-authority.ts";
 import { TrustStore } from "../auth/trust.ts";
 import type { Admitted, Directory } from "../auth/verdict.ts";
-import { WIRE_ERROR } from "../base/errors.ts";
 import type { CompatName } from "../config/compat.ts";
 import { EVERYBODY } from "../config/name-rules.ts";
 import type { Policy } from "../config/policy.ts";
@@ -26,6 +25,7 @@ import {
   type OutsideStats,
 } from "./outside-authorities.ts";
 import { RevocationFiles } from "./revocation-files.ts";
+import { checkRoom, type CountedSession, withinLimits } from "./session-rules.ts";
 import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 
 export interface HostDeps extends OutsideDeps {
@@ -110,8 +110,13 @@ export class HubHost implements Directory {
     this.#inner.unplug(session);
   }
 
-  /** The policy of somebody who was admitted, before what his session asks for (hub.md 5.1 step 6). */
-  policyOf({ account, grants }: Admitted): Policy {
+  /** The policy of somebody who was admitted, before what his session asks for (hub.md 5.1 steps 6 and 7). */
+  policyOf(admitted: Admitted): Policy {
+    const { adminLimits: limits, options } = this.config;
+    return withinLimits(this.#recordOf(admitted), admitted, { limits, options });
+  }
+
+  #recordOf({ account, grants }: Admitted): Policy {
     if (grants?.group === undefined) return account.policy;
     const user = this.config.users.find(({ name }) => name === account.name);
     return user === undefined ? account.policy : effectivePolicy(this.config, user, grants.group);
@@ -169,12 +174,10 @@ export class HubHost implements Directory {
     return count;
   }
 
-  /** Error number when no further session fits. */
-  checkRoom(): number | undefined {
-    const { maxSessions } = this.config;
-    return maxSessions > 0 && this.sessions.size >= maxSessions
-      ? WIRE_ERROR.HUB_IS_BUSY
-      : undefined;
+  /** Error number when no further session of this kind fits. */
+  checkRoom(next: CountedSession): number | undefined {
+    const { maxSessions, adminLimits: limits } = this.config;
+    return checkRoom(this.sessions.values(), next, { maxSessions, limits });
   }
 
   /** Applies the difference: sessions of users that are as they were go on. */

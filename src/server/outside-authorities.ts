@@ -25,7 +25,12 @@ export function outsideOf(config: HubConfig, ntlmAuth: string): OutsideConfig {
   const hasNt = config.users.some(
     ({ credential }) => credential.kind === "outside" && credential.authority === "nt",
   );
-  return { radius: config.radius, ntlmAuth: hasNt ? ntlmAuth : undefined };
+  const { radius, options } = config;
+  const named = radius !== undefined && options.UseHubNameAsRadiusNasId === 1;
+  return {
+    radius: named ? { ...radius, nasId: config.name } : radius,
+    ntlmAuth: hasNt ? ntlmAuth : undefined,
+  };
 }
 
 export interface OutsideStats {

@@ -15,7 +15,9 @@ import type { Link } from "../transport/tls-link.ts";
 import type { HubHost } from "./hub-host.ts";
 import { LoginFailures } from "./login-failures.ts";
 import { SessionOpener } from "./session-opener.ts";
+import { barClient, hasEmptyPassword } from "./session-rules.ts";
 import { isSourceAllowed } from "./source-rules.ts";
+import { sessionMode } from "./stay.ts";
 
 /** Of the sessions that are judged here, in the words of the reference (hub.md 9.3). */
 const LAYER_AND_PROTOCOL = "L2:SEVPN";
@@ -109,6 +111,13 @@ export class ReceptionDesk {
     const policy = host.policyOf(admitted);
     const barred = barAccount({ ...admitted.account, policy }, this.#deps.clock.wall());
     if (barred !== undefined) return barred;
+    const { options, adminLimits } = host.config;
+    const isLocal = link.remoteAddress === link.localAddress;
+    if (adminLimits.deny_empty_password === 1 && !isLocal && hasEmptyPassword(admitted, request)) {
+      return WIRE_ERROR.NULL_PASSWORD_LOCAL_ONLY;
+    }
+    const barredClient = barClient(request, admitted, options);
+    if (barredClient !== undefined) return barredClient;
     if (request.wantsMonitor && !policy.monitor_port) return WIRE_ERROR.MONITOR_MODE_DENIED;
     if (request.wantsBridge && policy.no_bridge && policy.no_routing) {
       return WIRE_ERROR.BRIDGE_MODE_DENIED;
@@ -119,7 +128,7 @@ export class ReceptionDesk {
     ) {
       return WIRE_ERROR.TOO_MANY_USER_SESSION;
     }
-    const full = host.checkRoom() ?? this.#checkRoom();
+    const full = host.checkRoom({ mode: sessionMode(request), isLocal }) ?? this.#checkRoom();
     if (full !== undefined) return full;
     return this.#opener.open(host, admitted, request, link);
   }

@@ -56,6 +56,7 @@ export class SessionOpener {
     const mode = sessionMode(request);
     const isLocal = link.remoteAddress === link.localAddress;
     const user = admitted.name;
+    const { options } = host.config;
     const policy = sessionPolicy(host.policyOf(admitted), mode, isLocal);
     const stream = grantStream(request.stream, {
       connections: policy.max_connection,
@@ -64,7 +65,10 @@ export class SessionOpener {
     });
     const { compression, isEncrypted } = stream;
     const codec = compression === "none" ? undefined : createBlockCodec(compression);
-    const udp = this.#grantUdp(request, link, { isEncrypted, codec });
+    const udp = this.#grantUdp(request, link, options.DisableUdpAcceleration === 1, {
+      isEncrypted,
+      codec,
+    });
     const welcome: Welcome = {
       sessionName: host.nextSessionName(user),
       connectionName: `CID-${++this.#connectionCounter}`,
@@ -74,6 +78,7 @@ export class SessionOpener {
       timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
       policy,
       message: host.config.message,
+      hidesUpdates: options.SuppressClientUpdateNotification === 1,
     };
     const session = new Session(welcome, {
       ...this.#deps,
@@ -122,10 +127,11 @@ export class SessionOpener {
   #grantUdp(
     { udp }: LoginRequest,
     { localAddress, remoteAddress }: Link,
+    isForbidden: boolean,
     stream: { isEncrypted: boolean; codec: BlockCodec | undefined },
   ): ReturnType<typeof grantUdp> {
     const { udpAcceleration, udpPorts } = this.#deps.settings();
-    if (udp === undefined || !udpAcceleration) return undefined;
+    if (udp === undefined || !udpAcceleration || isForbidden) return undefined;
     const ends = { localAddress, remoteAddress, ports: udpPorts };
     return grantUdp(udp, { ...this.#deps, ...stream, ...ends });
   }

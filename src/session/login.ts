@@ -38,6 +38,8 @@ export interface LoginRequest {
   readonly clientProduct: string;
   readonly clientVersion: number;
   readonly clientBuild: number;
+  /** A number that an administrator may have given to the clients of his people; 0 for none. */
+  readonly clientId: number;
   readonly stream: StreamOptions;
   readonly udp?: UdpWish | undefined;
   readonly wantsBridge: boolean;
@@ -61,6 +63,7 @@ export function parseLogin(pack: Pack): LoginRequest | undefined {
     clientProduct,
     clientVersion: pack.int("client_ver") ?? 0,
     clientBuild: pack.int("client_build") ?? 0,
+    clientId: pack.int("client_id") ?? 0,
     stream: readStream(pack),
     udp: readWish(pack),
     // A server or bridge that logs in does so for the network behind it (protocol.md 7.1).

@@ -27,6 +27,8 @@ export interface Welcome {
   readonly policy: Policy;
   /** For the user, may be empty. */
   readonly message: string;
+  /** The client shall not tell of newer versions of itself. */
+  readonly hidesUpdates?: boolean;
 }
 
 /** The whole welcome: what is not granted is said with 0, since the client goes by what it reads. */
@@ -42,6 +44,7 @@ export function encodeWelcome(welcome: Welcome): Pack {
     .setInt("is_azure_session", 0)
     .setBool("enable_udp_recovery", false)
     .setInt("vlan_id", welcome.policy.vlan_id)
+    .setBool("suppress_client_update_notification", welcome.hidesUpdates === true)
     .setData("Msg", new TextEncoder().encode(welcome.message));
   writeStream(pack, welcome.stream);
   if (welcome.udp !== undefined) writeUdpGrant(pack, welcome.udp);

@@ -116,6 +116,7 @@ const REQUEST: LoginRequest = {
   clientProduct: "Client",
   clientVersion: 502,
   clientBuild: 9700,
+  clientId: 0,
   stream: streamOf({ connections: 4 }),
   wantsBridge: false,
   wantsMonitor: false,

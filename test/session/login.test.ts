@@ -207,6 +207,7 @@ describe("parseLogin()", () => {
       clientProduct: "",
       clientVersion: 0,
       clientBuild: 0,
+      clientId: 0,
       stream: streamOf({ connections: 1, isEncrypted: false }),
       wantsBridge: false,
       wantsMonitor: false,
@@ -363,12 +364,11 @@ describe("welcome", () => {
     ).toEqual(welcome);
   });
 
-  test("encodeWelcome() names what a real server names, but for what it does not grant", () => {
+  test("encodeWelcome() names all that a real server names", () => {
     const real = packOf(full.reply.body_hex);
     const ours = encodeWelcome(welcome).addFiller(seededRandom(1));
     const missing = real.names.filter((name) => !ours.has(name));
-    // Optional (protocol.md 9), and for the update notices of its own client.
-    expect(missing).toEqual(["suppress_client_update_notification"]);
+    expect(missing).toEqual([]);
     for (const item of POLICY_ITEMS) expect(ours.int(`policy:${item.wire}`)).toBeDefined();
     expect(ours.int("policy:Ver3")).toBe(1);
   });
