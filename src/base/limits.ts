@@ -104,6 +104,11 @@ export const MAX_NTLM_HELPERS = 4;
 export const MAX_NTLM_ANSWER_BYTES = 4096;
 /** Rules of a hub about the addresses that sessions come from: each login walks them. */
 export const MAX_SOURCE_RULES = 4096;
+/** Rules of a hub's access list (hub.md 7.1), one of each family where both are meant; files of names that they refer to. */
+export const MAX_ACCESS_RULES = 32_768;
+export const MAX_ACCESS_FILES = 256;
+/** A file of names in an access rule (hub.md 7.2). */
+export const MAX_ACCESS_FILE_BYTES = 1 << 20;
 /** Failed logins of one user from all sources: so many in the window, then one is looked at in each interval. */
 export const LOCKOUT_USER_FAILURES = 20;
 export const LOCKOUT_USER_WINDOW_MS = 600_000;
