@@ -59,10 +59,16 @@ export const MAX_FDB_ENTRIES = 65_536;
 /** MACs of a network session whose policy names no number. */
 export const MAX_FDB_ENTRIES_PER_PORT = 4096;
 export const FDB_AGE_MS = 600_000;
+/** Flows of one port that the broadcast limiter follows, and that may begin in half a second (hub.md 2.10). */
+export const MAX_STORM_RECORDS_PER_PORT = 1024;
+/** By then the largest divisor of the limiter has decayed to nothing: what is forgotten later was over. */
+export const STORM_FORGET_MS = 600_000;
 /** Moves of one MAC between ports that are followed in a second; more is a loop or an attack. */
 export const MAX_MAC_MOVES_PER_S = 10;
 export const MAX_IP_ENTRIES = 65_536;
 export const IP_AGE_MS = 60_000;
+/** As IP_AGE_MS, of addresses that a DHCP server gave. */
+export const LEASE_AGE_MS = 300_000;
 /** For how long a fresh owner keeps its MAC or IP against another port. */
 export const OWNERSHIP_MS = 13_000;
 /** MACs and addresses of a client-mode session (hub.md 2.7, 2.8). */
@@ -74,14 +80,14 @@ export const MIN_IPV6_LIMIT = 5;
 export const MAX_HUBS = 4096;
 export const MAX_SESSIONS = 4096;
 export const MAX_USERS_PER_HUB = 10_000;
+/** Links to other hubs that one hub dials. */
+export const MAX_CASCADES_PER_HUB = 1024;
 
 export const MAX_PASSWORD_BYTES = 1024;
 /** Certificate and signature of a login: what stock servers take, and an RSA key of 4096 bits. */
 export const MAX_CERTIFICATE_BYTES = 100_000;
 export const MAX_SIGNATURE_OF_LOGIN_BYTES = 512;
 /** A revocation list of a large company has some ten thousand entries of 40 bytes. */
-/** Links to other hubs that one hub dials. */
-export const MAX_CASCADES_PER_HUB = 1024;
 export const MAX_CRL_BYTES = 4 << 20;
 /** Password hashes at once, each on a thread and with 64 MiB, and logins that wait for one. */
 export const MAX_PASSWORD_HASHES = { atOnce: 2, waiting: 64 } as const;
@@ -165,3 +171,43 @@ export const MAX_DECLARED_ITEMS = 1 << 20;
 export const MAX_ROUTERS = 16;
 /** Times that an account puts its name servers back into a resolv.conf that others write: a day of short leases. */
 export const MAX_DNS_CONTESTS = 100;
+
+/** Lines that wait for one log file or for the syslog receiver: some ten thousand; what comes on top is lost and counted. */
+export const MAX_LOG_QUEUE_BYTES = 1 << 20;
+/** Bytes of one write to a log file. */
+export const MAX_LOG_WRITE_BYTES = 1 << 16;
+/** Lines are written this late at most, so that a burst costs one write. */
+export const LOG_FLUSH_MS = 100;
+/** A file that could not be written is tried again after this. */
+export const LOG_RETRY_MS = 1_000;
+/** After this without another loss the trouble with a log counts as over. */
+export const LOG_CALM_MS = 10_000;
+/** A log file that nothing was written to for this long is closed: a server has two for each hub. */
+export const LOG_IDLE_MS = 30_000;
+/** A stopping server waits this long for disks and for the syslog receiver. */
+export const LOG_CLOSE_MS = 2_000;
+/** How often old log files and the room on the disk are looked at (hub.md 10). */
+export const LOG_CLEAN_MS = 300_000;
+/** Log files that one look takes note of. */
+export const MAX_LOG_FILES = 100_000;
+/** Syslog messages: what receivers should take by UDP (RFC 5424 6.1), and what the usual ones take by TCP. */
+export const MAX_SYSLOG_BYTES = { udp: 2048, tcp: 8192 } as const;
+/** Waits before another try to reach the receiver, doubled from the first to the second. */
+export const SYSLOG_RETRY_MS = { first: 1_000, most: 60_000 } as const;
+/** A receiver that has not accepted, or takes nothing while bytes wait, for this long is dialled anew. */
+export const SYSLOG_STALL_MS = 15_000;
+/** Addresses of the receiver's name are asked for again after this. */
+export const SYSLOG_LOOKUP_MS = 300_000;
+/** Frames of one hub that wait to become lines of its packet log. */
+export const PACKET_LOG_BYTES = 1 << 18;
+/** Lines of a packet log that are made in one turn of the event loop: under a millisecond. */
+export const PACKET_LINES_PER_TURN = 128;
+/** Bytes of a frame whose packet log line tells of its headers only. */
+export const PACKET_HEADER_BYTES = 192;
+/** Fields of requests that were seen passing by, in characters. */
+export const MAX_REQUEST_FIELD_CHARS = 511;
+/** A capture filter: what people type or scripts put together. */
+export const MAX_FILTER_CHARS = 4096;
+export const MAX_FILTER_DEPTH = 64;
+/** Frames of a monitoring client that wait for a slow disk or reader, twice: those being written, and the next. */
+export const MAX_CAPTURE_BYTES = 4 << 20;

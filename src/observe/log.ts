@@ -20,10 +20,40 @@ export function escapeForLog(text: string): string {
   );
 }
 
+/** One event as it happened; `wall` is milliseconds since 1970. */
+export interface LogEntry {
+  readonly wall: number;
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly text: string;
+  readonly fields: LogFields;
+}
+
+export function isAtLeast(level: LogLevel, least: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least);
+}
+
 /**
- * Makes a log that writes one line per event: `2026-11-22 13:45:00.123 info  text key=value` in local time,
- * or one JSON object with `time` (RFC 3339, UTC), `level`, `event`, `text` and the fields.
+ * One event as a line: `2026-11-22 13:45:00.123 info  text key=value` in local time, or one JSON object with `time`
+ * (RFC 3339, UTC), `level`, `event`, `text` and the fields.
  */
+export function formatEntry(entry: LogEntry, format: LogFormat): string {
+  const { wall, level, event, text, fields } = entry;
+  return format === "json"
+    ? JSON.stringify({ time: new Date(wall).toISOString(), level, event, text, ...fields })
+    : `${localTime(wall)} ${level.padEnd(5)} ${escapeForLog(text)}${formatFields(fields)}`;
+}
+
+/** A log that hands each event to one place. */
+export function logInto(clock: Clock, put: (entry: LogEntry) => void): Log {
+  const at =
+    (level: LogLevel) =>
+    (event: string, text: string, fields: LogFields = {}) =>
+      put({ wall: clock.wall(), level, event, text, fields });
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** Makes a log that writes one line per event, see formatEntry(). */
 export function createLog(options: {
   clock: Clock;
   write: (line: string) => void;
@@ -31,22 +61,10 @@ export function createLog(options: {
   format: LogFormat;
 }): Log & { reconfigure(next: { level: LogLevel; format: LogFormat }): void } {
   let { level, format } = options;
-  const put = (at: LogLevel, event: string, text: string, fields: LogFields = {}) => {
-    if (LOG_LEVELS.indexOf(at) < LOG_LEVELS.indexOf(level)) return;
-    const wall = options.clock.wall();
-    options.write(
-      format === "json"
-        ? JSON.stringify({ time: new Date(wall).toISOString(), level: at, event, text, ...fields })
-        : `${localTime(wall)} ${at.padEnd(5)} ${escapeForLog(text)}${formatFields(fields)}`,
-    );
-  };
-  return {
-    debug: (event, text, fields) => put("debug", event, text, fields),
-    info: (event, text, fields) => put("info", event, text, fields),
-    warn: (event, text, fields) => put("warn", event, text, fields),
-    error: (event, text, fields) => put("error", event, text, fields),
-    reconfigure: (next) => ({ level, format } = next),
-  };
+  const log = logInto(options.clock, (entry) => {
+    if (isAtLeast(entry.level, level)) options.write(formatEntry(entry, format));
+  });
+  return { ...log, reconfigure: (next) => ({ level, format } = next) };
 }
 
 function formatFields(fields: LogFields): string {
@@ -59,7 +77,8 @@ function formatFields(fields: LogFields): string {
   return text;
 }
 
-function localTime(wall: number): string {
+/** `2026-11-22 13:45:00.123` in local time. */
+export function localTime(wall: number): string {
   const d = new Date(wall);
   const two = (n: number) => String(n).padStart(2, "0");
   return (
