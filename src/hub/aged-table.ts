@@ -4,13 +4,15 @@ const OWNER = 1;
 const NEWER = 2;
 const OLDER = 3;
 const NOTE = 4;
-const KEY = 5;
+const ID = 5;
+const KEY = 6;
 
 const MIN_CAPACITY = 8;
 const NONE = -1;
 
 /**
- * A hash table that forgets: keys of a few 32-bit words to an owner, in order of their last refresh.
+ * A hash table that forgets: keys of a few 32-bit words to an owner and what else is asked for, in order of their
+ * last refresh.
  *
  * Open addressing with linear probing over typed arrays, at most half full. Removal moves what follows back
  * into the gap, so probing never degrades. The chain by age makes ageing exact without a timer: the oldest
@@ -24,6 +26,9 @@ export class AgedTable {
   size = 0;
   private readonly ageMs: number;
   private readonly stride: number;
+  /** Where the words that the user keeps with an entry begin. */
+  private readonly values: number;
+  private lastId = 0;
   private readonly seed: number;
   private words: Int32Array;
   /** Created and updated of each slot, in milliseconds. */
@@ -35,11 +40,12 @@ export class AgedTable {
   private counts = new Int32Array(MIN_CAPACITY);
 
   /** `seed` is a random 32-bit number: without it a sender could choose keys that collide. */
-  constructor(options: { keyWords: number; ageMs: number; seed: number }) {
+  constructor(options: { keyWords: number; valueWords?: number; ageMs: number; seed: number }) {
     this.key = new Int32Array(options.keyWords);
     this.ageMs = options.ageMs;
     this.seed = options.seed | 0;
-    this.stride = KEY + options.keyWords;
+    this.values = KEY + options.keyWords;
+    this.stride = this.values + (options.valueWords ?? 0);
     this.words = new Int32Array(MIN_CAPACITY * this.stride);
     this.times = new Float64Array(MIN_CAPACITY * 2);
   }
@@ -74,8 +80,11 @@ export class AgedTable {
     const slot = this.freeSlot(this.hash);
     const at = slot * this.stride;
     this.words[at + HASH] = this.hash;
+    this.lastId = (this.lastId + 1) >>> 0 || 1;
+    this.words[at + ID] = this.lastId;
     this.words[at + NOTE] = 0;
     this.words.set(this.key, at + KEY);
+    this.words.fill(0, at + this.values, at + this.stride);
     this.times[slot * 2] = now;
     this.times[slot * 2 + 1] = now;
     this.size += 1;
@@ -92,11 +101,11 @@ export class AgedTable {
     this.linkNewest(slot);
   }
 
-  /** The entry goes to another owner, as if new. */
-  reassign(slot: number, owner: number, now: number): void {
+  /** The entry goes to another owner, as if new unless the time of its creation is given. */
+  reassign(slot: number, owner: number, now: number, created = now): void {
     this.counts[this.owner(slot)]! -= 1;
     this.own(slot, owner);
-    this.times[slot * 2] = now;
+    this.times[slot * 2] = created;
     this.touch(slot, now);
   }
 
@@ -117,6 +126,11 @@ export class AgedTable {
       gap = next;
     }
     words[gap * stride + HASH] = 0;
+  }
+
+  /** When the entry was seen that goes first; Infinity where there is none. */
+  get stalest(): number {
+    return this.oldest === NONE ? Infinity : this.updated(this.oldest);
   }
 
   removeOldest(): void {
@@ -150,6 +164,11 @@ export class AgedTable {
     return this.words[slot * this.stride + OWNER]!;
   }
 
+  /** Not 0, and the entry's own for as long as it is there, whoever owns it. */
+  id(slot: number): number {
+    return this.words[slot * this.stride + ID]! >>> 0;
+  }
+
   /** A word that the user of the table keeps with the entry; 0 at first. */
   note(slot: number): number {
     return this.words[slot * this.stride + NOTE]!;
@@ -157,6 +176,15 @@ export class AgedTable {
 
   setNote(slot: number, note: number): void {
     this.words[slot * this.stride + NOTE] = note;
+  }
+
+  /** As note(), of the words that were asked for besides. */
+  value(slot: number, word: number): number {
+    return this.words[slot * this.stride + this.values + word]!;
+  }
+
+  setValue(slot: number, word: number, value: number): void {
+    this.words[slot * this.stride + this.values + word] = value;
   }
 
   keyWord(slot: number, word: number): number {
@@ -177,7 +205,12 @@ export class AgedTable {
       yield slot;
   }
 
-  private isUsed(slot: number): boolean {
+  /** Slots that there are, used or not: entries lie evenly strewn over them. */
+  get capacity(): number {
+    return this.mask + 1;
+  }
+
+  isUsed(slot: number): boolean {
     return this.words[slot * this.stride + HASH] !== 0;
   }
 

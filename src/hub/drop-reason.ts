@@ -68,6 +68,10 @@ export const DROP_REASONS = [
   "hub_filter_ipv6",
   "hub_filter_non_ip",
   "hub_filter_bpdu",
+  /** Source address is fresh at another port: policies CheckIP, CheckIPv6 and DHCPForce. */
+  "ip_conflict",
+  /** Policy DHCPForce: no DHCP server gave the source address. */
+  "ip_not_leased",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

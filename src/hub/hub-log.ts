@@ -1,7 +1,10 @@
+import { formatAddress, formatIpv4, type Ipv4 } from "../base/ip.ts";
 import { MAX_LOG_REPEATS_PER_MINUTE } from "../base/limits.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
+import type { HubOptions } from "../config/hub-options.ts";
 import type { Log } from "../observe/log.ts";
 import { DROP, type DropReason } from "./drop-reason.ts";
+import type { IpTable } from "./ip-table.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -21,15 +24,63 @@ const TEXTS = new Map(
   Object.entries(REFUSALS).map(([reason, text]) => [DROP[reason as DropReason], { reason, text }]),
 );
 
+/** What DoNotSaveHeavySecurityLogs keeps out: lines that single frames cause (hub.md 3). */
+const HEAVY: ReadonlySet<string> = new Set([
+  "storm",
+  "mac_limit",
+  "mac_spoof",
+  "ip_limit",
+  "ip_conflict",
+  "ip_not_leased",
+  "mac_registered",
+  "dhcp_lease",
+  "no_server",
+  "no_server_v6",
+  "dhcp_no_server",
+  "dhcpv6_no_server",
+]);
+
+/** An address that a DHCP server has given. */
+export interface LeaseNews {
+  readonly address: Ipv4;
+  readonly mac: MacAddress;
+  /** Name of the port that the host is behind; `server` is that of its server. */
+  readonly port: string;
+  readonly server: string;
+  readonly serverMac: MacAddress;
+  readonly serverAddress: Ipv4;
+}
+
 /** Tells of what a hub learns and refuses, each kind of line at most ten times a minute (robustness.md 1.5). */
 export class HubLog {
   private readonly hub: string;
   private readonly log: Log;
+  private keepsHeavy = true;
+  private tellsRegistrations = false;
   private readonly repeats = new Map<string, { since: number; lines: number; left: number }>();
 
   constructor(hub: string, log: Log) {
     this.hub = hub;
     this.log = log;
+  }
+
+  configure({ DoNotSaveHeavySecurityLogs, NoMacAddressLog }: HubOptions): void {
+    this.keepsHeavy = DoNotSaveHeavySecurityLogs === 0;
+    this.tellsRegistrations = NoMacAddressLog === 0;
+  }
+
+  /** A MAC that was not known; told where the option NoMacAddressLog is off. */
+  registered(mac: MacAddress, vlanId: number, port: string, now: number): void {
+    if (!this.tellsRegistrations) return;
+    const suppressed = this.admit("mac_registered", now);
+    if (suppressed === undefined) return;
+    this.log.info("mac_registered", "MAC address learned", {
+      hub: this.hub,
+      mac: formatMac(mac),
+      vlan: vlanId || undefined,
+      port,
+      suppressed: suppressed || undefined,
+    });
   }
 
   moved(mac: MacAddress, vlanId: number, from: string | undefined, to: string, now: number): void {
@@ -41,6 +92,56 @@ export class HubLog {
       vlan: vlanId || undefined,
       from,
       to,
+      suppressed: suppressed || undefined,
+    });
+  }
+
+  leased(news: LeaseNews, now: number): void {
+    const suppressed = this.admit("dhcp_lease", now);
+    if (suppressed === undefined) return;
+    this.log.info("dhcp_lease", "A DHCP server has given an address to a host", {
+      hub: this.hub,
+      address: formatIpv4(news.address),
+      mac: formatMac(news.mac),
+      port: news.port,
+      server: news.server,
+      server_mac: formatMac(news.serverMac),
+      server_address: formatIpv4(news.serverAddress),
+      suppressed: suppressed || undefined,
+    });
+  }
+
+  /** The address that was sought in `table` is fresh at `owner`, and another port used it. */
+  conflict(
+    table: IpTable,
+    port: string,
+    mac: MacAddress,
+    owner: string | undefined,
+    now: number,
+  ): void {
+    const suppressed = this.admit("ip_conflict", now);
+    if (suppressed === undefined) return;
+    this.log.info("ip_conflict", "Frame dropped: its source address belongs to another port", {
+      hub: this.hub,
+      address: formatAddress(table.address.bytes),
+      port,
+      mac: formatMac(mac),
+      owner,
+      owner_mac: formatMac(table.mac),
+      leased: table.isLeased,
+      suppressed: suppressed || undefined,
+    });
+  }
+
+  /** The address that was sought in `table` was not given to the port by DHCP, though its policy asks for that. */
+  notLeased(table: IpTable, port: string, mac: MacAddress, now: number): void {
+    const suppressed = this.admit("ip_not_leased", now);
+    if (suppressed === undefined) return;
+    this.log.info("ip_not_leased", "Frame dropped: no DHCP server gave its source address", {
+      hub: this.hub,
+      address: formatAddress(table.address.bytes),
+      port,
+      mac: formatMac(mac),
       suppressed: suppressed || undefined,
     });
   }
@@ -61,6 +162,7 @@ export class HubLog {
 
   /** Undefined if the line is one too many, else how many lines were left out before it. */
   private admit(event: string, now: number): number | undefined {
+    if (!this.keepsHeavy && HEAVY.has(event)) return undefined;
     let repeat = this.repeats.get(event);
     if (repeat === undefined) this.repeats.set(event, (repeat = { since: now, lines: 0, left: 0 }));
     if (now - repeat.since >= MINUTE_MS) {

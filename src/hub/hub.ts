@@ -1,6 +1,7 @@
 // The virtual switch: its ports, its tables, and the forwarding between them.
 import type { Clock } from "../base/clock.ts";
 import { VpnError } from "../base/errors.ts";
+import type { IpAddress } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import { type Random, systemRandom } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
@@ -10,7 +11,8 @@ import { Fdb, type FdbEntry } from "./fdb.ts";
 import { Forwarding } from "./forwarding.ts";
 import { HubLog } from "./hub-log.ts";
 import { HubPort, type Switch } from "./hub-port.ts";
-import { type IpFamily, IpTable } from "./ip-table.ts";
+import { IpCounts, type IpFamily } from "./ip-counts.ts";
+import { type IpEntry, IpTable } from "./ip-table.ts";
 import { type CloseReason, emptyRun, type FrameRun, type Port } from "./port.ts";
 import { type CounterRecord, PortCounters } from "./port-counters.ts";
 import type { FrameCheck } from "./frame-check.ts";
@@ -27,6 +29,11 @@ export interface MacTableEntry extends Omit<FdbEntry, "port"> {
   readonly port: HubPort;
 }
 
+/** An entry of the IP table. */
+export interface IpTableEntry extends Omit<IpEntry, "port"> {
+  readonly port: HubPort;
+}
+
 export class Hub implements Switch {
   readonly name: string;
   settings: HubSettings;
@@ -37,7 +44,8 @@ export class Hub implements Switch {
   private readonly slots: (HubPort | undefined)[] = [];
   private readonly monitors: HubPort[] = [];
   private readonly fdb: Fdb;
-  private readonly ipTable: IpTable;
+  private readonly ips: IpTable;
+  private readonly ipCounts: IpCounts;
   private readonly forwarding: Forwarding;
   private readonly dirty = new DirtyPorts();
   private readonly delays: DelayLine<HubPort>;
@@ -58,9 +66,10 @@ export class Hub implements Switch {
     this.random = options.random ?? systemRandom;
     this.log = new HubLog(options.name, options.log);
     this.settings = options.settings ?? DEFAULT_HUB_SETTINGS;
-    const seeds = new DataView(this.random.bytes(8).buffer);
+    const seeds = new DataView(this.random.bytes(12).buffer);
     this.fdb = new Fdb(this.slots, seeds.getInt32(0));
-    this.ipTable = new IpTable(seeds.getInt32(4));
+    this.ips = new IpTable(seeds.getInt32(4));
+    this.ipCounts = new IpCounts(seeds.getInt32(8));
     const { slots, monitors, fdb, clock, log, departed } = this;
     this.forwarding = new Forwarding({ slots, monitors, fdb }, { clock, log, departed });
     this.delays = new DelayLine(
@@ -68,26 +77,36 @@ export class Hub implements Switch {
       (delayed) => this.forwardDelayed(delayed),
       () => this.flush(),
     );
-    this.forwarding.configure(this.settings.options);
+    this.configureTables();
     this.parts = this.makeParts();
   }
 
   /** Applies other settings to the ports that are there and to those to come. */
   reconfigure(settings: HubSettings): void {
     this.settings = settings;
-    this.forwarding.configure(settings.options);
+    this.configureTables();
     this.parts = this.makeParts();
     for (const port of this.ports) port.recompile();
   }
 
+  private configureTables(): void {
+    const { options, compat } = this.settings;
+    this.forwarding.configure(options);
+    this.log.configure(options);
+    this.ips.isLazy = compat.has("mac-rules");
+  }
+
   private makeParts(): HubParts {
-    const { settings, clock, random, log, ipTable } = this;
+    const { settings, clock, random, log, fdb, ips: ipTable, ipCounts } = this;
     return {
       settings,
       clock,
       random,
       log,
+      fdb,
       ipTable,
+      ipCounts,
+      portAt: (index) => this.slots[index],
       park: (frame, delayMs) => {
         const from = this.slots[frame.from?.index ?? -1];
         return from !== undefined && this.delays.add(frame, from, delayMs);
@@ -151,7 +170,8 @@ export class Hub implements Switch {
     const monitor = this.monitors.indexOf(port);
     if (monitor >= 0) this.monitors.splice(monitor, 1);
     this.fdb.removePort(port.index);
-    this.ipTable.removePort(port.index);
+    this.ips.removePort(port.index);
+    this.ipCounts.removePort(port.index);
     this.departed.add(port.counters);
   }
 
@@ -172,9 +192,29 @@ export class Hub implements Switch {
     return this.fdb.remove(mac, vlanId);
   }
 
+  /** Addresses and the ports that they are behind, the one heard last first. */
+  ipTable(): IpTableEntry[] {
+    return this.ips.list(this.clock.now()).flatMap((entry) => {
+      const port = this.slots[entry.port];
+      return port === undefined ? [] : [{ ...entry, port }];
+    });
+  }
+
+  /** Forgets one address; false if it is not known. */
+  removeIp(address: IpAddress): boolean {
+    return this.ips.remove(address, this.clock.now());
+  }
+
+  /** The host behind one port has come back behind another: what it owned there is free for it (hub.md 5.7). */
+  handOver(from: HubPort, to: HubPort): void {
+    if (!from.isAttached || !to.isAttached) return;
+    this.fdb.removePort(from.index);
+    this.ips.handOver(from.index, to.index, this.clock.now());
+  }
+
   /** Addresses that count against the limit of a port; 0 where there is no limit. */
   ipCount(port: HubPort, family: IpFamily): number {
-    return port.isAttached ? this.ipTable.countOf(port.index, family, this.clock.now()) : 0;
+    return port.isAttached ? this.ipCounts.countOf(port.index, family, this.clock.now()) : 0;
   }
 
   /** All ports together, those that have left included; ingress is what ports sent into the hub. */

@@ -2,11 +2,13 @@
 // nothing: then whole runs pass (architecture.md 2). The order is that of hub.md 2.5.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
+import type { Fdb } from "./fdb.ts";
 import type { FrameCheck, RunRewriter } from "./frame-check.ts";
 import type { FrameView } from "./frame-view.ts";
 import type { HubLog } from "./hub-log.ts";
 import type { HubSettings } from "./hub-settings.ts";
-import { ipLimit } from "./ip-limit.ts";
+import { ipAdmission } from "./ip-admission.ts";
+import type { IpCounts } from "./ip-counts.ts";
 import type { IpTable } from "./ip-table.ts";
 import type { PortIdentity } from "./port-identity.ts";
 
@@ -16,7 +18,11 @@ export interface HubParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: HubLog;
+  readonly fdb: Fdb;
   readonly ipTable: IpTable;
+  readonly ipCounts: IpCounts;
+  /** The port at a place of the tables, if one is there. */
+  portAt(index: number): PortIdentity | undefined;
   /** Keeps a copy of the frame at hand and sends it on later, from step 13 on; false if there is no room for it. */
   park(frame: FrameView, delayMs: number): boolean;
   /** Sends a frame of the hub's own to one port, past all checks; `frame` is without a size prefix. */
@@ -41,7 +47,7 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
   return {
     ingress: [],
     arrival: [],
-    admission: [...ipLimit(port, hub)],
+    admission: [...ipAdmission(port, hub)],
     departure: [],
     egress: [],
   };

@@ -7,7 +7,6 @@ import {
 } from "../base/limits.ts";
 import type { Policy } from "../config/policy.ts";
 import type { MacHold } from "./fdb.ts";
-import type { IpLimits } from "./ip-limit.ts";
 import type { PortKind } from "./port-identity.ts";
 
 /** Who is behind a port, and what that port may do. */
@@ -61,6 +60,12 @@ export function macLimitOf({ kind, policy }: PortAccess): MacLimit {
     macLimit: KIND_RULES[kind].isNetworkSession ? MAX_FDB_ENTRIES_PER_PORT : Infinity,
     macLimitDrops: false,
   };
+}
+
+/** Infinity where a family has no limit. */
+export interface IpLimits {
+  readonly ipv4: number;
+  readonly ipv6: number;
 }
 
 /** IP addresses that a port may have (hub.md 2.8). */
