@@ -24,6 +24,15 @@ class RunScratch {
     return run;
   }
 
+  /** A copy of the run, to be changed in place. */
+  copy(run: FrameRun): FrameRun {
+    const copy = this.take(run.end - run.start);
+    copy.bytes.set(run.bytes.subarray(run.start, run.end), copy.start);
+    copy.end = copy.start + run.end - run.start;
+    copy.count = run.count;
+    return copy;
+  }
+
   release(depth: number): void {
     this.depth = depth;
   }

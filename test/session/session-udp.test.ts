@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
+import { MssClamp } from "../../src/hub/mss-clamp.ts";
 import type { FrameRun } from "../../src/hub/port.ts";
 import { DIRECTION } from "../../src/session/connection.ts";
 import { Heartbeat } from "../../src/session/heartbeat.ts";
 import { Session } from "../../src/session/session.ts";
 import { streamStatus } from "../../src/session/stream-status.ts";
-import { carriedMss, MssClamp } from "../../src/session/udp/mss.ts";
+import { carriedMss } from "../../src/session/udp/mss.ts";
 import { emptyUdpPathStats } from "../../src/session/udp/path-stats.ts";
 import type { UdpPath } from "../../src/session/udp/udp-path.ts";
 import { ArrayPort, framesOf, runOf } from "../support/array-port.ts";
@@ -39,10 +40,10 @@ class FakePath implements UdpPath {
     this.flushes++;
   }
   clampOut(run: FrameRun): FrameRun {
-    return this.#clamp.apply(run);
+    return this.#clamp.rewrite(run);
   }
   clampIn(run: FrameRun): FrameRun {
-    return this.#clamp.apply(run);
+    return this.#clamp.rewrite(run);
   }
   keepaliveNote(body: Uint8Array): void {
     this.notes.push(toHex(body));

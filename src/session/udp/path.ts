@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import { SystemError } from "../../base/errors.ts";
 import type { Random } from "../../base/random.ts";
+import { MssClamp } from "../../hub/mss-clamp.ts";
 import type { FrameRun } from "../../hub/port.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Watch } from "../../platform/poller.ts";
@@ -11,7 +12,7 @@ import { type DatagramCodec, FLAG_CODED } from "./datagram.ts";
 import { DatagramReceiver } from "./datagram-receiver.ts";
 import { DatagramSender } from "./datagram-sender.ts";
 import { Liveness } from "./liveness.ts";
-import { carriedMss, MssClamp } from "./mss.ts";
+import { carriedMss } from "./mss.ts";
 import { readNattNote } from "./natt-note.ts";
 import { emptyUdpPathStats, type UdpPathStats } from "./path-stats.ts";
 import type { PeerAddresses } from "./peer-addresses.ts";
@@ -45,8 +46,7 @@ export class DatagramPath implements UdpPath {
   readonly #sender: DatagramSender;
   readonly #receiver: DatagramReceiver;
   readonly #watch: Watch;
-  readonly #outward: MssClamp;
-  readonly #inward: MssClamp;
+  readonly #clamp: MssClamp;
   #keepalive: Timer;
   #now = 0;
   #isClosed = false;
@@ -62,9 +62,7 @@ export class DatagramPath implements UdpPath {
     this.#sender = new DatagramSender({ ...shared, cookie: deps.peerCookie });
     const take = (run: FrameRun, isCoded: boolean) => this.#take(run, isCoded);
     this.#receiver = new DatagramReceiver({ ...shared, cookie: deps.ownCookie, take });
-    const mss = carriedMss(socket.local.family, codec.isEncrypted);
-    this.#outward = new MssClamp(mss);
-    this.#inward = new MssClamp(mss);
+    this.#clamp = new MssClamp(carriedMss(socket.local.family, codec.isEncrypted));
     this.#watch = watchShared(socket.fd, this.#turn);
     this.#watch.arm();
     // Right after the welcome, which the peer may be reading still.
@@ -84,11 +82,11 @@ export class DatagramPath implements UdpPath {
   }
 
   clampOut(run: FrameRun): FrameRun {
-    return this.#outward.apply(run);
+    return this.#clamp.rewrite(run);
   }
 
   clampIn(run: FrameRun): FrameRun {
-    return this.#inward.apply(run);
+    return this.#clamp.rewrite(run);
   }
 
   // Out.
