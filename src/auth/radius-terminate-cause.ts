@@ -16,6 +16,7 @@ const CAUSES: Readonly<Record<string, number>> = {
   user_removed: 6,
   credential_changed: 6,
   certificate_revoked: 6,
+  monitor_mode_denied: 6,
   hub_offline: 6,
   hub_removed: 6,
   hub_closed: 6,
