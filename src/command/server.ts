@@ -102,6 +102,7 @@ async function openServer(
     random,
     log,
     generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
+    books: store.counters,
   });
   closers.push(() => server.stop());
   const reloader = new Reloader(environment, flags, server, log);

@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import { CounterStore } from "./counter-store.ts";
 import { BOX_KEY_BYTES, seal, tryUnseal } from "./secret-box.ts";
 import { isWorldReadable } from "./source-files.ts";
 import { StateObjects } from "./state-objects.ts";
@@ -39,6 +40,7 @@ export interface StateStore extends SecretStore {
   /** Forgets it, if it is there. */
   removeSecret(path: string): void;
   readonly objects: StateObjects;
+  readonly counters: CounterStore;
   /** All that `change` writes, or nothing. */
   transaction(change: () => void): void;
   /** May be called twice. */
@@ -55,6 +57,7 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
   const key = openKey(join(dir, "secret.key"), deps.random);
   const database = openDatabase(path);
   const objects = new StateObjects(database);
+  const counters = new CounterStore(database);
   const select = database.query<{ value: Uint8Array }, [string]>(
     "SELECT value FROM secret WHERE path = ?",
   );
@@ -88,6 +91,7 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
     },
     removeSecret: (item) => write(() => remove.run(item)),
     objects,
+    counters,
     transaction: (change) => write(() => database.transaction(change).immediate()),
     close: () => database.close(),
   };

@@ -6,6 +6,9 @@ const EGRESS = 4;
 const UNICAST = 0;
 const GROUP = 2;
 
+/** Numbers that readTraffic() gives: frames and bytes, unicast and group, ingress and egress. */
+export const TRAFFIC_FIELDS = 8;
+
 export interface FrameCount {
   readonly frames: number;
   /** Frame bytes, without size prefixes. */
@@ -25,7 +28,7 @@ export interface CounterRecord {
 export class PortCounters {
   readonly drops = new Float64Array(DROP_REASONS.length);
   unlearnt = 0;
-  private readonly traffic = new Float64Array(8);
+  private readonly traffic = new Float64Array(TRAFFIC_FIELDS);
 
   countIngress(isGroup: boolean, frames: number, bytes: number): void {
     this.count(INGRESS + (isGroup ? GROUP : UNICAST), frames, bytes);
@@ -39,6 +42,11 @@ export class PortCounters {
     for (let i = 0; i < this.traffic.length; i += 1) this.traffic[i]! += other.traffic[i]!;
     for (let i = 0; i < this.drops.length; i += 1) this.drops[i]! += other.drops[i]!;
     this.unlearnt += other.unlearnt;
+  }
+
+  /** Fills in frames and bytes into the hub, unicast then group, and the same out of it. */
+  readTraffic(into: Float64Array): void {
+    into.set(this.traffic);
   }
 
   record(): CounterRecord {

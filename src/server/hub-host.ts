@@ -18,6 +18,7 @@ import type { HubSettings } from "../hub/hub-settings.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import { type InnerPlug, type InnerSession, InnerSessions } from "./inner-session.ts";
+import { type CounterBooks, Ledger } from "./ledger.ts";
 import {
   OutsideAuthorities,
   outsideOf,
@@ -30,6 +31,7 @@ import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 
 export interface HostDeps extends OutsideDeps {
   readonly generatedVerifier: GeneratedVerifierOf;
+  readonly books: CounterBooks;
   /** Path of the helper for users of an NT domain, as it is now. */
   ntlmAuth(): string;
   /** Improvements that are switched off, as it is now. */
@@ -46,6 +48,8 @@ export class HubHost implements Directory {
   config: HubConfig;
   logins = 0;
   #counter = 0;
+  /** What the hub, its users and groups have carried in all their time. */
+  readonly ledger: Ledger;
   readonly #inner: InnerSessions;
   /** By session name. */
   readonly #stays = new Map<string, Stay>();
@@ -62,7 +66,8 @@ export class HubHost implements Directory {
       log: deps.log,
       settings: this.#settingsOf(config),
     });
-    this.#inner = new InnerSessions(this.hub);
+    this.ledger = new Ledger(config.name, deps);
+    this.#inner = new InnerSessions(this.hub, this.ledger);
     this.accounts = accountsOf(config, deps.generatedVerifier);
     this.trust = this.#trustOf(config);
     this.#outside = new OutsideAuthorities(config.name, outsideOf(config, deps.ntlmAuth()), deps);
@@ -148,7 +153,13 @@ export class HubHost implements Directory {
       traffic: () => trafficOf(open, grants?.framedAddress),
     });
     const { clock } = this.#deps;
-    const stay = new Stay(open, admitted, { clock, policy: this.policyOf(admitted), accounted });
+    const settle = this.ledger.open({
+      user: account.name,
+      group: this.groupOf(admitted),
+      counters: open.port.counters,
+    });
+    const policy = this.policyOf(admitted);
+    const stay = new Stay(open, admitted, { clock, policy, accounted, settle });
     this.#stays.set(session.name, stay);
   }
 
@@ -210,6 +221,7 @@ export class HubHost implements Directory {
     this.#revocationFiles.close();
     this.closeSessions({ code: reason });
     this.hub.close();
+    this.ledger.close();
     this.#deps.log.info("hub_closed", `Hub ${this.config.name} is gone`, {
       hub: this.config.name,
     });

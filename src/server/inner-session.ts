@@ -2,6 +2,7 @@ import type { Policy } from "../config/policy.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { HubPort } from "../hub/hub-port.ts";
 import type { Port } from "../hub/port.ts";
+import type { Ledger } from "./ledger.ts";
 
 /** Kinds of sessions that the server itself plugs into a hub. */
 export type InnerKind = "local-bridge" | "cascade";
@@ -37,15 +38,18 @@ export interface InnerPlug {
 /** The sessions of a hub that are the server's own. */
 export class InnerSessions {
   readonly #hub: Hub;
-  readonly #open = new Set<InnerSession>();
+  readonly #ledger: Ledger;
+  /** With what books its traffic at the end. */
+  readonly #open = new Map<InnerSession, () => void>();
 
-  constructor(hub: Hub) {
+  constructor(hub: Hub, ledger: Ledger) {
     this.#hub = hub;
+    this.#ledger = ledger;
   }
 
   /** In the order in which they came. */
   get list(): readonly InnerSession[] {
-    return [...this.#open];
+    return [...this.#open.keys()];
   }
 
   /** @param number of the session in this hub, from the counter that all sessions share (hub.md 5.2) */
@@ -54,12 +58,17 @@ export class InnerSessions {
     const name = `SID-${tag}-${number}`;
     const port = this.#hub.attach(cable, { kind, user, name, policy, remoteAddress });
     const session: InnerSession = { name, kind, user, host, port, since: wall };
-    this.#open.add(session);
+    const { counters } = port;
+    this.#open.set(session, this.#ledger.open({ user: undefined, group: undefined, counters }));
     return session;
   }
 
   /** Takes it off the hub; whoever owns the cable closes that. May be called twice. */
   unplug(session: InnerSession): void {
-    if (this.#open.delete(session)) session.port.detach();
+    const settle = this.#open.get(session);
+    if (settle === undefined) return;
+    this.#open.delete(session);
+    session.port.detach();
+    settle();
   }
 }

@@ -12,6 +12,7 @@ import { describeStep } from "./config-change.ts";
 import { Doorway } from "./doorway.ts";
 import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
+import type { CounterBooks } from "./ledger.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
 import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
@@ -27,6 +28,7 @@ export interface ServerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly generatedVerifier: GeneratedVerifierOf;
+  readonly books: CounterBooks;
 }
 
 /**
@@ -210,10 +212,10 @@ export class Server {
   // Parts.
 
   #openHub(config: HubConfig): void {
-    const { clock, random, log, generatedVerifier } = this.#options;
+    const { clock, random, log, generatedVerifier, books } = this.#options;
     const ntlmAuth = () => this.#config.server.ntlmAuth;
     const compat = () => this.#config.server.compat;
-    const deps = { clock, random, log, generatedVerifier, ntlmAuth, compat };
+    const deps = { clock, random, log, generatedVerifier, books, ntlmAuth, compat };
     this.hubs.set(config.name.toLowerCase(), new HubHost(config, deps));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,

@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
 import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
+import type { CounterRow } from "../config/counter-store.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { HubHost } from "./hub-host.ts";
@@ -40,6 +41,8 @@ export interface HubSnapshot {
   readonly innerSessions: readonly InnerSnapshot[];
   readonly macTable: readonly MacSnapshot[];
   readonly traffic: CounterRecord;
+  /** In all its time, earlier runs of the server included. */
+  readonly lifetime: HubLifetime;
   /** What RADIUS servers were asked and told, and what they answered; left out without them. */
   readonly outside: OutsideStats;
 }
@@ -59,6 +62,18 @@ export interface SessionSnapshot extends StreamStatus {
   readonly cipher: string;
   readonly timeoutSeconds: number;
   readonly traffic: CounterRecord;
+}
+
+/** What is kept of a hub from one run to the next; booked every ten seconds (hub.md 2.17). */
+export interface HubLifetime {
+  readonly created: string;
+  /** Sessions that lived for half a minute. */
+  readonly logins: number;
+  /** Null for never. */
+  readonly lastLogin: string | null;
+  readonly lastTraffic: string | null;
+  readonly inBytes: number;
+  readonly outBytes: number;
 }
 
 export interface InnerSnapshot {
@@ -128,7 +143,21 @@ function hubSnapshot(host: HubHost, now: number): HubSnapshot {
       idleSeconds: Math.round((now - updated) / 1000),
     })),
     traffic: host.hub.totals(),
+    lifetime: lifetimeOf(host.ledger.row("hub", "")),
     outside: host.outsideStats,
+  };
+}
+
+function lifetimeOf(row: CounterRow | undefined): HubLifetime {
+  const dateOf = (wall = 0) => (wall === 0 ? null : new Date(wall).toISOString());
+  const [, inUnicast = 0, , inGroup = 0, , outUnicast = 0, , outGroup = 0] = row?.traffic ?? [];
+  return {
+    created: new Date(row?.created ?? 0).toISOString(),
+    logins: row?.logins ?? 0,
+    lastLogin: dateOf(row?.lastLogin),
+    lastTraffic: dateOf(row?.lastTraffic),
+    inBytes: inUnicast + inGroup,
+    outBytes: outUnicast + outGroup,
   };
 }
 

@@ -27,6 +27,7 @@ export class Stay {
   readonly admitted: Admitted;
   readonly #tenure: Tenure;
   readonly #accounted: AccountedHandle | undefined;
+  readonly #settle: () => void;
 
   constructor(
     open: OpenSession,
@@ -35,11 +36,14 @@ export class Stay {
       readonly clock: Clock;
       readonly policy: Policy;
       readonly accounted: AccountedHandle | undefined;
+      /** Books what the session has carried. */
+      readonly settle: () => void;
     },
   ) {
     this.open = open;
     this.admitted = admitted;
     this.#accounted = deps.accounted;
+    this.#settle = deps.settle;
     const { session, port } = open;
     const { certificate, grants } = admitted;
     this.#tenure = new Tenure(
@@ -65,6 +69,7 @@ export class Stay {
   end(reason: string): void {
     this.#tenure.cancel();
     this.#accounted?.stop(reason);
+    this.#settle();
     this.open.port.detach();
   }
 }

@@ -24,6 +24,7 @@ import {
   type LogLine,
 } from "../support/test-server.ts";
 import { streamOf } from "../support/stream-options.ts";
+import { memoryBooks } from "../support/counter-books.ts";
 
 const CHALLENGE = seededRandom(1).bytes(20);
 const PAST = Date.UTC(2020, 0, 1);
@@ -67,6 +68,7 @@ class World {
       clock: this.clock,
       log: this.log,
       random: seededRandom(3),
+      books: memoryBooks(),
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
       ntlmAuth: () => "/usr/bin/ntlm_auth",
       compat: () => [],

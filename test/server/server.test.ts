@@ -22,6 +22,7 @@ import {
   USERS,
   type TestServerOptions,
 } from "../support/test-server.ts";
+import { memoryBooks } from "../support/counter-books.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -399,6 +400,7 @@ describe("startServer()", () => {
       clock: at.clock,
       random: seededRandom(1),
       log: recordingLog(),
+      books: memoryBooks(),
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
     }).catch((error: unknown) => error);
     expect(await failed).toBeInstanceOf(ConfigError);

@@ -34,6 +34,7 @@ import { ManualClock } from "./manual-clock.ts";
 import { Peer, RawPeer, type PeerLogin, type PeerOptions } from "./peer.ts";
 import { until } from "./process.ts";
 import { seededRandom } from "./seeded-random.ts";
+import { memoryBooks } from "./counter-books.ts";
 
 export interface LogLine {
   readonly level: LogLevel;
@@ -211,6 +212,7 @@ export class TestServer implements AsyncDisposable {
         clock: options.clock ?? clock,
         random: seededRandom(options.seed ?? 1),
         log,
+        books: memoryBooks(),
         generatedVerifier: () => {
           at?.onPassword();
           return { kind: "sha0", hash: new Uint8Array(20) };
