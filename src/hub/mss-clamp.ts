@@ -1,7 +1,6 @@
 import { swapBytes } from "../base/swap-bytes.ts";
 import type { RunRewriter } from "./frame-check.ts";
 import { emptyRun, type FrameRun } from "./port.ts";
-import type { PortIdentity } from "./port-identity.ts";
 import type { HubParts } from "./port-program.ts";
 import { runScratch } from "./run-scratch.ts";
 
@@ -35,7 +34,7 @@ const MIN_SYN_FRAME_BYTES = ETHERNET_BYTES + IPV4_BYTES + TCP_BYTES + 4;
 const MIN_MSS = 64;
 
 /** The clamp of what a port sends: option AdjustTcpMssValue (step 1). */
-export function hubMssClamp(_port: PortIdentity, { settings }: HubParts): readonly RunRewriter[] {
+export function hubMssClamp({ settings }: HubParts): readonly RunRewriter[] {
   const { AdjustTcpMssValue, DisableAdjustTcpMss, VlanTypeId } = settings.options;
   if (AdjustTcpMssValue === 0 || DisableAdjustTcpMss !== 0) return [];
   const tagType = VlanTypeId || ETHERTYPE_VLAN;

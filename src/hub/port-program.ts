@@ -2,15 +2,23 @@
 // nothing: then whole runs pass (architecture.md 2). The order is that of hub.md 2.5.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
+import { checksumCompletion } from "./checksum-completion.ts";
+import { defaultRouterRemover } from "./default-router.ts";
+import { dormancy } from "./dormancy.ts";
 import type { Fdb } from "./fdb.ts";
 import type { FrameCheck, RunRewriter } from "./frame-check.ts";
 import type { FrameView } from "./frame-view.ts";
+import { hubFilter } from "./hub-filter.ts";
 import type { HubLog } from "./hub-log.ts";
 import type { HubSettings } from "./hub-settings.ts";
 import { ipAdmission } from "./ip-admission.ts";
 import type { IpCounts } from "./ip-counts.ts";
 import type { IpTable } from "./ip-table.ts";
+import { hubMssClamp } from "./mss-clamp.ts";
+import { arrivalPolicy, departurePolicy, privacyFilter } from "./policy-filter.ts";
 import type { PortIdentity } from "./port-identity.ts";
+import { sessionVlan } from "./session-vlan.ts";
+import { downloadShaper, uploadShaper } from "./shaper.ts";
 
 /** The parts of a hub that checks work with; one for all of its ports. */
 export interface HubParts {
@@ -44,11 +52,25 @@ export interface PortProgram {
 
 /** The program of a port. Its identity is read when frames come, so `user` and `policy` are always the present ones. */
 export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
+  const vlan = sessionVlan(port, hub);
+  const dormant = dormancy(port, hub);
   return {
-    ingress: [],
-    arrival: [],
+    // What a SYN says is mended in its checksum, which has to be there by then.
+    ingress: [...checksumCompletion(port, hub), ...hubMssClamp(hub), ...vlan.ingress],
+    arrival: [
+      ...dormant.arrival,
+      ...uploadShaper(port),
+      ...arrivalPolicy(port),
+      ...hubFilter(port, hub),
+    ],
     admission: [...ipAdmission(port, hub)],
-    departure: [],
-    egress: [],
+    departure: [
+      ...vlan.departure,
+      ...dormant.departure,
+      ...departurePolicy(port),
+      ...privacyFilter(port, hub),
+      ...downloadShaper(port),
+    ],
+    egress: [...defaultRouterRemover(port, hub), ...vlan.egress],
   };
 }
