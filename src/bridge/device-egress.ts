@@ -4,9 +4,12 @@
 //   2. merge: segments of a flow become one super-frame
 //   3. write: one call each
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from "../base/limits.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { FrameRun } from "../hub/port.ts";
 import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
 import {
+  jobFrameAt,
+  jobFrameBytes,
   jobHeaderBytes,
   jobVectorAt,
   jobVectors,
@@ -16,6 +19,7 @@ import {
   VNET_HEADER_BYTES,
 } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
+import { isDhcpOf } from "./dhcp-of-station.ts";
 import type { DeviceDropReason, DeviceStats } from "./device-stats.ts";
 
 const SIZE_BYTES = 4;
@@ -31,6 +35,8 @@ export class DeviceEgress {
   readonly #stats: DeviceStats;
   #gatheredBytes = 0;
   #isClosed = false;
+  /** Whose DHCP messages are not written. */
+  refusedStation: MacAddress | undefined;
 
   constructor(device: FrameDevice, stats: DeviceStats) {
     this.#device = device;
@@ -103,6 +109,7 @@ export class DeviceEgress {
       const jobs = mergeJobs();
       for (let job = 0; job < jobs; job += 1) {
         const vectors = jobVectors(job);
+        if (vectors === 2 && this.#isRefused(jobFrameAt(job), jobFrameBytes(job))) continue;
         const written = this.#device.writev(jobVectorAt(job), vectors);
         const frames = vectors - 1;
         // The headers of merged frames are written once.
@@ -120,12 +127,19 @@ export class DeviceEgress {
       at += SIZE_BYTES;
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES || at + length > end) {
         this.#stats.drops.frame_length += 1;
-      } else {
+      } else if (!this.#isRefused(at, length)) {
         const written = this.#device.write(at, length);
         this.#count(written, 1, written);
       }
       at += length;
     }
+  }
+
+  #isRefused(at: number, length: number): boolean {
+    const station = this.refusedStation;
+    if (station === undefined || !isDhcpOf(station, PACKET_VIEW, at, length)) return false;
+    this.#stats.drops.own_dhcp += 1;
+    return true;
   }
 
   #count(written: number, frames: number, bytes: number): void {
@@ -142,11 +156,15 @@ export class DeviceEgress {
 function reasonOf(errno: number): DeviceDropReason {
   switch (errno) {
     case DEVICE_ERROR.EIO:
+    case DEVICE_ERROR.ENETDOWN:
+    case DEVICE_ERROR.ENXIO:
       return "interface_down";
     case DEVICE_ERROR.EAGAIN:
     case DEVICE_ERROR.ENOMEM:
     case DEVICE_ERROR.ENOBUFS:
       return "queue_full";
+    case DEVICE_ERROR.EMSGSIZE:
+      return "over_mtu";
     default:
       return "refused";
   }

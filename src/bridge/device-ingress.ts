@@ -115,13 +115,15 @@ export class DeviceIngress {
   /** Gives the bytes read: 0 from a device that is empty, a negative errno from one that is lost. */
   #readTurn(sink: FrameSink): number {
     let bytes = 0;
-    for (let reads = 0; reads < TURN_READS && bytes < TURN_BYTES; reads += 1) {
-      const length = this.#device.hasVnetHeader ? this.#readAndCut(sink) : this.#readPlain();
+    const device = this.#device;
+    for (let reads = 0; device.hasMore || (reads < TURN_READS && bytes < TURN_BYTES); reads += 1) {
+      const length = device.hasVnetHeader ? this.#readAndCut(sink) : this.#readPlain();
       if (length === -DEVICE_ERROR.EAGAIN || length === -DEVICE_ERROR.EINTR) break;
       if (length < 0) return length;
       bytes += length;
       if (this.#run.end - runAt >= WRITE_BATCH_BYTES) this.#handOver(sink);
-      if (this.#isStopped || !sink.ready) break;
+      // What was read already goes on even so, to be dropped by the sink: there is no room to keep it.
+      if (this.#isStopped || (!sink.ready && !device.hasMore)) break;
     }
     return bytes;
   }
@@ -146,11 +148,12 @@ export class DeviceIngress {
     const length = this.#device.read(readAt, READ_BYTES);
     if (length < 0) return length;
     this.#stats.reads += 1;
+    const at = this.#device.frameAt;
     const run = this.#run;
-    let made = cut(readAt, length, run.end, runAt + RUN_BYTES - run.end);
+    let made = cut(at, length, run.end, runAt + RUN_BYTES - run.end);
     if (made === CUT.noRoom && run.count > 0) {
       this.#handOver(sink);
-      made = cut(readAt, length, run.end, RUN_BYTES);
+      made = cut(at, length, run.end, RUN_BYTES);
     }
     if (made >= 0) this.#extend(made, cutFrames());
     else if (made === CUT.tooLong) this.#stats.drops.frame_length += 1;

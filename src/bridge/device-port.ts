@@ -1,4 +1,5 @@
 import { errnoName } from "../base/errors.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import type { FrameDevice } from "../platform/frame-device.ts";
 import type { Poller } from "../platform/poller.ts";
@@ -23,11 +24,11 @@ export interface DevicePortOptions {
  */
 export class DevicePort implements Port {
   readonly name: string;
-  readonly stats: DeviceStats = emptyDeviceStats();
   readonly ready = true;
   /** Never called: the port is always ready. */
   onReady: (() => void) | undefined;
   readonly #device: FrameDevice;
+  readonly #stats = emptyDeviceStats();
   readonly #ingress: DeviceIngress;
   readonly #egress: DeviceEgress;
   readonly #onClosed: ((reason: CloseReason) => void) | undefined;
@@ -37,12 +38,23 @@ export class DevicePort implements Port {
     this.name = device.name;
     this.#device = device;
     this.#onClosed = onClosed;
-    this.#ingress = new DeviceIngress(device, poller, this.stats, (errno) => this.#lost(errno));
-    this.#egress = new DeviceEgress(device, this.stats);
+    this.#ingress = new DeviceIngress(device, poller, this.#stats, (errno) => this.#lost(errno));
+    this.#egress = new DeviceEgress(device, this.#stats);
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Its numbers grow as long as the port is open. */
+  get stats(): DeviceStats {
+    this.#askDropped();
+    return this.#stats;
+  }
+
+  /** Does not write DHCP messages of this station any more; undefined: of none. */
+  refuseDhcp(station: MacAddress | undefined): void {
+    this.#egress.refusedStation = station;
   }
 
   plug(into: FrameSink): void {
@@ -59,11 +71,16 @@ export class DevicePort implements Port {
 
   close(_reason: CloseReason): void {
     if (this.#isClosed) return;
+    this.#askDropped();
     this.#isClosed = true;
     // The watch first: while it waits it keeps the interface alive.
     this.#ingress.stop();
     this.#egress.close();
     this.#device.close();
+  }
+
+  #askDropped(): void {
+    if (!this.#isClosed) this.#stats.drops.receive_full += this.#device.takeDropped();
   }
 
   #lost(errno: number): void {

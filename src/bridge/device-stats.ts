@@ -19,8 +19,14 @@ export const DEVICE_DROP_REASONS = [
   "frame_header",
   /** The interface is down. */
   "interface_down",
-  /** The kernel had no room. */
+  /** The kernel had no room for what was written. */
   "queue_full",
+  /** The kernel had no room for what arrived, as we did not read in time. */
+  "receive_full",
+  /** Longer than the interface takes: its MTU is smaller than that of those who send. */
+  "over_mtu",
+  /** A DHCP message of the interface's own station, which does not pass (hub.md 14.2). */
+  "own_dhcp",
   /** The kernel refused the frame. */
   "refused",
   /** The port was closed already. */
@@ -42,6 +48,9 @@ export function emptyDeviceStats(): DeviceStats {
       frame_header: 0,
       interface_down: 0,
       queue_full: 0,
+      receive_full: 0,
+      over_mtu: 0,
+      own_dhcp: 0,
       refused: 0,
       port_closed: 0,
     },

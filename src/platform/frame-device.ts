@@ -1,4 +1,4 @@
-// A descriptor that gives and takes one Ethernet frame a call: a TAP, later a packet socket.
+// A descriptor that gives and takes Ethernet frames: a TAP or a packet socket.
 import { errno, libc } from "./libc.ts";
 import { PACKET_BASE } from "./packet-memory.ts";
 
@@ -8,8 +8,17 @@ export interface FrameDevice {
   readonly fd: number;
   /** A virtio-net header of 10 bytes stands before each frame, both ways. */
   readonly hasVnetHeader: boolean;
-  /** Reads one frame to `at`: its bytes, header included; -EAGAIN when there is none. What is over `bytes` is lost. */
+  /**
+   * Reads one frame, to `at` or to where `frameAt` tells: its bytes, header included; -EAGAIN when there is none. What
+   * is over `bytes` is lost; 0 stands for a frame that was lost for it.
+   */
   read(at: number, bytes: number): number;
+  /** Where the frame of the last read lies, until the next. */
+  readonly frameAt: number;
+  /** Further frames came with the last read. They must be read before another device is: the memory is shared. */
+  readonly hasMore: boolean;
+  /** Frames that the kernel had no room for since this was asked last, as far as it tells. */
+  takeDropped(): number;
   /** Writes the frame at `at`. */
   write(at: number, bytes: number): number;
   /** Writes one frame from the `count` parts of the array of struct iovec at `at`. */
@@ -22,8 +31,11 @@ export interface FrameDevice {
 export const DEVICE_ERROR = {
   EINTR: 4,
   EIO: 5,
+  ENXIO: 6,
   EAGAIN: 11,
   ENOMEM: 12,
+  EMSGSIZE: 90,
+  ENETDOWN: 100,
   ENOBUFS: 105,
 } as const;
 
@@ -32,6 +44,7 @@ export class DescriptorDevice implements FrameDevice {
   readonly name: string;
   readonly fd: number;
   readonly hasVnetHeader: boolean;
+  frameAt = 0;
   #isOpen = true;
 
   constructor(name: string, fd: number, hasVnetHeader: boolean) {
@@ -40,7 +53,12 @@ export class DescriptorDevice implements FrameDevice {
     this.hasVnetHeader = hasVnetHeader;
   }
 
+  get hasMore(): boolean {
+    return false;
+  }
+
   read(at: number, bytes: number): number {
+    this.frameAt = at;
     const result = Number(libc.read(this.fd, PACKET_BASE + at, bytes));
     return result < 0 ? -errno() : result;
   }
@@ -53,6 +71,10 @@ export class DescriptorDevice implements FrameDevice {
   writev(at: number, count: number): number {
     const result = Number(libc.writev(this.fd, PACKET_BASE + at, count));
     return result < 0 ? -errno() : result;
+  }
+
+  takeDropped(): number {
+    return 0;
   }
 
   close(): void {

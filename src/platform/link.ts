@@ -22,6 +22,7 @@ const IFLA_TXQLEN = 13;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
 const IFF_LOWER_UP = 0x10000;
+const ARPHRD_ETHER = 1;
 const ENODEV = 19;
 
 /** An interface at the moment of asking. */
@@ -32,6 +33,8 @@ export interface Link {
   /** The cable is in: frames can pass. */
   readonly hasCarrier: boolean;
   readonly isLoopback: boolean;
+  /** Frames on it have Ethernet headers. */
+  readonly isEthernet: boolean;
   readonly mtu: number;
   /** Zero where the interface has none of 6 octets. */
   readonly mac: MacAddress;
@@ -120,6 +123,7 @@ function readLink({ body, view }: NetlinkReply): Link {
     isUp: (flags & IFF_UP) !== 0,
     hasCarrier: (flags & IFF_LOWER_UP) !== 0,
     isLoopback: (flags & IFF_LOOPBACK) !== 0,
+    isEthernet: view.getUint16(2, true) === ARPHRD_ETHER,
     mtu: attributeNumber(attributes.get(IFLA_MTU), 0),
     mac: mac?.length === 6 ? readMac(mac, 0) : MAC_ZERO,
     txQueueLength: attributeNumber(attributes.get(IFLA_TXQLEN), 0),

@@ -10,13 +10,14 @@ import { PACKET_BASE, PACKET_MEMORY, PACKET_VIEW, reserve } from "./packet-memor
 const MAX_JOBS = 128;
 const MAX_VECTORS = 64;
 const VECTOR_BYTES = 16;
+const VECTOR_LENGTH = 8;
 const JOB_BYTES = 64;
 /** Where in a job the length of its headers stands. */
 const JOB_HEADER_FIELD = 16;
 const HEADER_BYTES = 128;
 const FLOW_TABLE_BYTES = 64;
 
-/** Bytes of the virtio-net header before each frame of a TAP with IFF_VNET_HDR. */
+/** Bytes of the virtio-net header before each frame of a device that has it. */
 export const VNET_HEADER_BYTES = 10;
 
 /** Negative answers of `cut`, which is a length otherwise. */
@@ -46,7 +47,7 @@ const flowsAt = reserve(FLOW_TABLE_BYTES);
 const wasm = instantiate();
 
 /**
- * Cuts one read of a TAP, a virtio-net header and a frame, at offset `at`, into `[u32 size][frame]...` at `out`.
+ * Cuts one read of a device, a virtio-net header and a frame, at offset `at`, into `[u32 size][frame]...` at `out`.
  * Gives the bytes written, `cutFrames()` frames, or a number of `CUT`. The input is changed and must not overlap.
  */
 export function cut(at: number, bytes: number, out: number, room: number): number {
@@ -84,6 +85,18 @@ export function jobVectors(index: number): number {
 /** Bytes of the headers that the frames of a job with several share. */
 export function jobHeaderBytes(index: number): number {
   return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES + JOB_HEADER_FIELD, true);
+}
+
+/** Offset of the one frame of a job that has no other. */
+export function jobFrameAt(index: number): number {
+  // Addresses differ from offsets by less than 2^32 and wrap around alike.
+  const entry = jobVectorAt(index) + VECTOR_BYTES;
+  return (PACKET_VIEW.getUint32(entry, true) - (PACKET_BASE % 2 ** 32)) >>> 0;
+}
+
+/** Its length. */
+export function jobFrameBytes(index: number): number {
+  return PACKET_VIEW.getUint32(jobVectorAt(index) + VECTOR_BYTES + VECTOR_LENGTH, true);
 }
 
 /** Offset of the vector of job `index`, an array of struct iovec. */

@@ -18,6 +18,10 @@ export class FakeDevice implements FrameDevice {
   /** Negative errnos for the next writes. */
   readonly writeErrors: number[] = [];
   closes = 0;
+  frameAt = 0;
+  hasMore = false;
+  /** What `takeDropped` tells next. */
+  dropped = 0;
 
   constructor(hasVnetHeader = true) {
     this.hasVnetHeader = hasVnetHeader;
@@ -25,6 +29,7 @@ export class FakeDevice implements FrameDevice {
 
   read(at: number, bytes: number): number {
     if (this.closes > 0) throw new Error("read of a closed device");
+    this.frameAt = at;
     const next = this.incoming.shift() ?? -EAGAIN;
     if (typeof next === "number") return next;
     const part = next.subarray(0, bytes);
@@ -43,6 +48,10 @@ export class FakeDevice implements FrameDevice {
       return PACKET_BYTES.slice(from, from + Number(PACKET_VIEW.getBigUint64(entry + 8, true)));
     });
     return this.#take(new Uint8Array(Bun.concatArrayBuffers(parts)));
+  }
+
+  takeDropped(): number {
+    return this.dropped;
   }
 
   close(): void {
