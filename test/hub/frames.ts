@@ -1,5 +1,6 @@
 // Frames by hand for the tests of the switch: only what it looks at is filled in.
 import { type MacAddress, writeMac } from "../../src/base/mac.ts";
+import { internetChecksum } from "../../src/wire/checksum.ts";
 
 export const BROADCAST = 0xffff_ffff_ffff as MacAddress;
 
@@ -47,6 +48,7 @@ export function ipv4(
   view.setUint8(9, parts.protocol ?? 1);
   view.setUint32(12, parts.ip);
   view.setUint32(16, 0xc0a80001);
+  view.setUint16(10, internetChecksum(payload, 0, 20));
   payload.set(body, 20);
   return frame({ ...parts, type: 0x0800, payload });
 }
