@@ -31,6 +31,10 @@ export const DROP_REASONS = [
   "port_closed",
   /** In-process ports hand a frame round in circles. */
   "loop",
+  /** Floods of one flow come too fast: the broadcast limiter. */
+  "storm",
+  /** The port closes a loop, as a probe has shown, and is shut for a minute. */
+  "loop_blocked",
   /** Policy NoServer: a TCP connection was to be accepted behind the port; NoServerV6 the same of IPv6. */
   "no_server",
   "no_server_v6",

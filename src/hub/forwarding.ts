@@ -93,7 +93,7 @@ export class Forwarding {
     const { view, end } = run;
     const now = this.clock.now();
     const { frame, tagType, keepsVlans } = this;
-    const { admission } = from.program;
+    const { admission, flooding } = from.program;
     this.fdb.expire(now);
     shareRun(out, run);
     // The sub-run that is being gathered, where it goes, and whether the access list has done with it.
@@ -156,13 +156,15 @@ export class Forwarding {
           lastVlan = vlan;
           lastRoute = route;
         }
-        if (admission.length > 0 && route > DROPPED && route !== NOWHERE) {
+        const isFlood = route === FLOOD || route === FLOOD_GROUP;
+        const checks = isFlood ? flooding : admission;
+        if (checks.length > 0 && route > DROPPED && route !== NOWHERE) {
           frame.look(view, start, next);
           frame.from = from;
-          frame.isFlood = route < 0;
+          frame.isFlood = isFlood;
           frame.to = route < 0 ? undefined : this.slots[route];
           frame.isJudged = isJudged;
-          const answer = this.ask(admission, from, now);
+          const answer = this.ask(checks, from, now);
           if (answer !== PASS) route = answer;
         }
       }

@@ -4,6 +4,7 @@ import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { HubOptions } from "../config/hub-options.ts";
 import type { Log } from "../observe/log.ts";
 import { DROP, type DropReason } from "./drop-reason.ts";
+import type { FrameView } from "./frame-view.ts";
 import type { IpTable } from "./ip-table.ts";
 
 const MINUTE_MS = 60_000;
@@ -142,6 +143,20 @@ export class HubLog {
       address: formatAddress(table.address.bytes),
       port,
       mac: formatMac(mac),
+      suppressed: suppressed || undefined,
+    });
+  }
+
+  /** A flow of floods from this port, `rate` frames a second, is being limited. */
+  storm(port: string, frame: FrameView, rate: number, now: number): void {
+    const suppressed = this.admit("storm", now);
+    if (suppressed === undefined) return;
+    this.log.warn("storm", "Broadcast storm: its frames are thinned out until it is over", {
+      hub: this.hub,
+      port,
+      mac: formatMac(frame.source),
+      address: frame.sourceAddress,
+      frames_per_second: rate,
       suppressed: suppressed || undefined,
     });
   }

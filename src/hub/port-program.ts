@@ -19,6 +19,7 @@ import { arrivalPolicy, departurePolicy, privacyFilter } from "./policy-filter.t
 import type { PortIdentity } from "./port-identity.ts";
 import { sessionVlan } from "./session-vlan.ts";
 import { downloadShaper, uploadShaper } from "./shaper.ts";
+import { stormLimiter } from "./storm-limiter.ts";
 
 /** The parts of a hub that checks work with; one for all of its ports. */
 export interface HubParts {
@@ -44,6 +45,8 @@ export interface PortProgram {
   readonly arrival: readonly FrameCheck[];
   /** When it is known where the frame goes (steps 16, 17 and the packet log of 19). */
   readonly admission: readonly FrameCheck[];
+  /** The same for frames that go to all ports. */
+  readonly flooding: readonly FrameCheck[];
   /** Of frames from others to this port (step 19); frames to monitoring ports are asked about, too. */
   readonly departure: readonly FrameCheck[];
   /** Last of all. */
@@ -54,6 +57,7 @@ export interface PortProgram {
 export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
   const vlan = sessionVlan(port, hub);
   const dormant = dormancy(port, hub);
+  const addresses = ipAdmission(port, hub);
   return {
     // What a SYN says is mended in its checksum, which has to be there by then.
     ingress: [...checksumCompletion(port, hub), ...hubMssClamp(hub), ...vlan.ingress],
@@ -63,7 +67,8 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       ...arrivalPolicy(port),
       ...hubFilter(port, hub),
     ],
-    admission: [...ipAdmission(port, hub)],
+    admission: [...addresses],
+    flooding: [...addresses, ...stormLimiter(port, hub)],
     departure: [
       ...vlan.departure,
       ...dormant.departure,

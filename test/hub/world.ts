@@ -40,12 +40,13 @@ export class World {
     });
   }
 
+  /** Without the broadcast limiter, unless the policy says otherwise: tests send more than a LAN does. */
   attach(kind: PortKind = "bridge", policy: Partial<Policy> = {}, name?: string): Plugged {
     const port = new ArrayPort(name ?? `${kind}-${this.hub.ports.length}`);
     const at = this.hub.attach(port, {
       kind,
       user: "test",
-      policy: { ...DEFAULT_POLICY, ...policy },
+      policy: { ...DEFAULT_POLICY, no_broadcast_limiter: true, ...policy },
     });
     return Object.assign(port, { at });
   }

@@ -22,6 +22,8 @@ const u32 = (...words: number[]) => {
   return bytes;
 };
 const KEEPALIVE = 0xffff_ffff;
+/** May send as many broadcasts as a test likes. */
+const UNLIMITED = user("alice", "wonderland", { policy: policy({ no_broadcast_limiter: true }) });
 /** A whole unit with one good frame, whose arrival shows that the stream before it was understood. */
 const GOOD = markedUnit(9, 0x600d);
 const block = (size: number) => GOOD.subarray(8, 8 + Math.min(size, 60));
@@ -66,7 +68,7 @@ describe("session stream", () => {
     }));
 
   test("FR-02 a count of 0 means nothing, one of 4,294,967,294 is taken block by block", () =>
-    row({}, async (at) => {
+    row({ hubs: [hub("VPN", [UNLIMITED, ...USERS.slice(1)])] }, async (at) => {
       const peer = await at.session();
       peer.write(Buffer.concat([u32(0), u32(0), GOOD]));
       await waitFrames(at, 1);
