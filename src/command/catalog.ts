@@ -21,9 +21,10 @@ export const SERVER_FLAGS = {
 };
 
 /** For commands that ask the running server. */
-export const ASK_FLAGS = { config, stateDir, json };
+const bridge = toggle("the bridge of this machine instead of the server");
+export const ASK_FLAGS = { config, stateDir, bridge, json };
 
-export const CHECK_FLAGS = { json };
+export const CHECK_FLAGS = { bridge: toggle("the file is that of a bridge"), json };
 
 export const TOTP_FLAGS = { config, json };
 
@@ -46,6 +47,15 @@ export const COMMANDS: CommandTable = {
       "vpn server --unit > /etc/systemd/system/vpn-server.service",
     ],
     load: async () => (await import("./server.ts")).runServer,
+  }),
+  bridge: command("Join an interface of this machine to a hub elsewhere", {
+    flags: SERVER_FLAGS,
+    examples: [
+      "vpn bridge --config bridge.toml",
+      "vpn bridge --unit > /etc/systemd/system/vpn-bridge.service",
+      "vpn status --bridge",
+    ],
+    load: async () => (await import("./server.ts")).runBridge,
   }),
   client: CLIENT_COMMANDS,
   status: command("Show the running server", {
@@ -78,7 +88,7 @@ export const COMMANDS: CommandTable = {
     check: command("Check a configuration file and name every fault in it", {
       flags: CHECK_FLAGS,
       args: [{ placeholder: "FILE", brief: "instead of the default place", isOptional: true }],
-      examples: ["vpn config check config.toml"],
+      examples: ["vpn config check config.toml", "vpn config check --bridge bridge.toml"],
       load: async () => (await import("./config.ts")).check,
     }),
   }),

@@ -13,13 +13,16 @@ export async function check(
   file?: string,
 ): Promise<ExitCode> {
   const warnings: ConfigProblem[] = [];
-  const loaded = loadServerConfig({
-    path: file,
-    env: environment.variables,
-    isRoot: environment.userId === 0,
-    hostName: hostname(),
-    warn: (problem) => warnings.push(problem),
-  });
+  const loaded = loadServerConfig(
+    {
+      path: file,
+      env: environment.variables,
+      isRoot: environment.userId === 0,
+      hostName: hostname(),
+      warn: (problem) => warnings.push(problem),
+    },
+    flags.bridge ? "bridge" : "server",
+  );
   const { config, files, usedDefaults } = loaded;
   if (flags.json) {
     environment.stdout(`${JSON.stringify({ files, usedDefaults, warnings })}\n`);

@@ -163,7 +163,7 @@ async function ask(
   method: "GET" | "POST",
   path: string,
 ): Promise<unknown> {
-  const stateDir = stateDirOf("server", environment, flags);
+  const stateDir = stateDirOf(flags.bridge ? "bridge" : "server", environment, flags);
   const limit = new AbortController();
   const timer = environment.clock.after(ANSWER_MS, () => limit.abort());
   try {

@@ -1,6 +1,8 @@
+import bridgeUnit from "../asset/systemd/vpn-bridge.service" with { type: "text" };
 import serverUnit from "../asset/systemd/vpn-server.service" with { type: "text" };
 import { EXIT, messageOf, type ExitCode } from "../base/errors.ts";
 import { generatedVerifier, type MadePassword } from "../config/generated-password.ts";
+import { StoredLinkMemory } from "../cascade/link-memory.ts";
 import { loadServerConfig } from "../config/load.ts";
 import type { Loaded } from "../config/load-options.ts";
 import { formatProblem, type ConfigProblem } from "../config/problem.ts";
@@ -12,7 +14,7 @@ import { openServiceNotifier, type ServiceNotifier } from "../platform/sd-notify
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
-import { serveControl } from "../server/control-socket.ts";
+import { type ControlRequests, serveControl } from "../server/control-socket.ts";
 import { startServer, type Server } from "../server/server.ts";
 import type { SERVER_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
@@ -23,22 +25,35 @@ import { loadOptions, stateDirFor } from "./state-dir.ts";
 type ServerFlags = FlagValues<typeof SERVER_FLAGS>;
 type ServerLog = ReturnType<typeof createLog>;
 
+type Edition = ServerConfig["edition"];
+const UNITS: Readonly<Record<Edition, string>> = { server: serverUnit, bridge: bridgeUnit };
+
 /** `vpn server`: serves until a signal ends it. */
-export async function runServer(
+export function runServer(environment: CommandEnvironment, flags: ServerFlags): Promise<ExitCode> {
+  return run("server", environment, flags);
+}
+
+/** `vpn bridge`: likewise, with one hub that joins an interface to a server elsewhere. */
+export function runBridge(environment: CommandEnvironment, flags: ServerFlags): Promise<ExitCode> {
+  return run("bridge", environment, flags);
+}
+
+async function run(
+  edition: Edition,
   environment: CommandEnvironment,
   flags: ServerFlags,
 ): Promise<ExitCode> {
   if (flags.unit) {
-    environment.stdout(serverUnit);
+    environment.stdout(UNITS[edition]);
     return EXIT.ok;
   }
   const { clock } = environment;
   const startedAt = clock.now();
   const warnings: ConfigProblem[] = [];
-  const loaded = loadServerConfig({
-    ...loadOptions(environment, flags.config),
-    warn: (problem) => warnings.push(problem),
-  });
+  const loaded = loadServerConfig(
+    { ...loadOptions(environment, flags.config), warn: (problem) => warnings.push(problem) },
+    edition,
+  );
   const log = createLog({
     clock,
     write: (line) => environment.stderr(`${line}\n`),
@@ -62,14 +77,15 @@ export async function runServer(
     const { server, stateDir } = await openServer(environment, flags, opening, closers);
     const { hubs, listeners } = server.snapshot();
     const ports = listeners.filter(({ status }) => status === "listening").map(({ port }) => port);
-    log.info("ready", `Ready on port ${ports.join(", ")}`, {
+    const text = ports.length === 0 ? "Ready" : `Ready on port ${ports.join(", ")}`;
+    log.info("ready", text, {
       pid: environment.processId,
       hubs: hubs.length,
       ports: ports.join(","),
       stateDir,
       tookMs: Math.round(clock.now() - startedAt),
     });
-    notifier.ready(`Ready on port ${ports.join(", ")}`);
+    notifier.ready(text);
     const code = await ended;
     notifier.stopping();
     return code;
@@ -87,7 +103,7 @@ async function openServer(
   const { clock, random } = environment;
   const { log, notifier } = opening;
   const { config, files } = opening.loaded;
-  const stateDir = stateDirFor("server", environment, flags.stateDir, config.server.stateDir);
+  const stateDir = stateDirFor(config.edition, environment, flags.stateDir, config.server.stateDir);
   createStateDir(stateDir);
   const lock = lockStateDir(stateDir, environment.processId);
   closers.push(() => lock.release());
@@ -103,9 +119,10 @@ async function openServer(
     log,
     generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
     books: store.counters,
+    linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),
   });
   closers.push(() => server.stop());
-  const reloader = new Reloader(environment, flags, server, log);
+  const reloader = new Reloader(config.edition, environment, flags, server, log);
   reloader.watch(files, config);
   closers.push(() => reloader.close());
   const reloadNow = async () => {
@@ -114,7 +131,11 @@ async function openServer(
     notifier.ready("Reloaded");
   };
   closers.push(environment.onSignal("SIGHUP", () => void reloadNow()));
-  const requests = { snapshot: () => server.snapshot(), reload: () => reloader.reload() };
+  const requests: ControlRequests = {
+    snapshot: () => server.snapshot(),
+    reload: () => reloader.reload(),
+    setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
+  };
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };
 }
@@ -150,9 +171,17 @@ class Reloader {
   readonly #flags: ServerFlags;
   readonly #server: Server;
   readonly #log: ServerLog;
+  readonly #edition: Edition;
   #unwatch: () => void = () => undefined;
 
-  constructor(environment: CommandEnvironment, flags: ServerFlags, server: Server, log: ServerLog) {
+  constructor(
+    edition: Edition,
+    environment: CommandEnvironment,
+    flags: ServerFlags,
+    server: Server,
+    log: ServerLog,
+  ) {
+    this.#edition = edition;
     this.#environment = environment;
     this.#flags = flags;
     this.#server = server;
@@ -164,10 +193,13 @@ class Reloader {
     const log = this.#log;
     const warnings: ConfigProblem[] = [];
     try {
-      const { config, files } = loadServerConfig({
-        ...loadOptions(this.#environment, this.#flags.config),
-        warn: (problem) => warnings.push(problem),
-      });
+      const { config, files } = loadServerConfig(
+        {
+          ...loadOptions(this.#environment, this.#flags.config),
+          warn: (problem) => warnings.push(problem),
+        },
+        this.#edition,
+      );
       tellWarnings(warnings, log);
       const changes = await this.#server.reload(config);
       log.reconfigure(logSettings(config, this.#flags));

@@ -6,7 +6,7 @@ import { formatProblem } from "../config/problem.ts";
 import { resolveStateDir } from "../config/state-dir.ts";
 import type { CommandEnvironment } from "./environment.ts";
 
-export type Program = "server" | "client";
+export type Program = "server" | "bridge" | "client";
 
 interface PlaceFlags {
   readonly config: string | undefined;
@@ -60,9 +60,9 @@ function configuredDir(
 ): string | undefined {
   const options = { ...loadOptions(environment, path), warn: () => undefined };
   try {
-    return program === "server"
-      ? loadServerConfig(options).config.server.stateDir
-      : loadClientConfig(options).config.client.stateDir;
+    return program === "client"
+      ? loadClientConfig(options).config.client.stateDir
+      : loadServerConfig(options, program).config.server.stateDir;
   } catch (error) {
     // A file that is being edited, or that names secrets of others, does not hide the program that runs.
     if (path === undefined && error instanceof ConfigError) return undefined;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { EXIT, ExitError } from "../base/errors.ts";
+import { bridgeSchema } from "./bridge-edition.ts";
 import type { ClientConfig } from "./client-config.ts";
 import { clientSchema } from "./client-schema.ts";
 import type { Loaded, LoadOptions } from "./load-options.ts";
@@ -23,7 +24,11 @@ const MAX_PROBLEMS = 100;
  * @throws ConfigProblemsError with all faults (exit code 78); ExitError 66 if the named file is not there, 77 if a
  * private key is open to everybody
  */
-export function loadServerConfig(options: LoadOptions): Loaded<ServerConfig> {
+export function loadServerConfig(
+  options: LoadOptions,
+  edition: ServerConfig["edition"] = "server",
+): Loaded<ServerConfig> {
+  if (edition === "bridge") return loadBridgeConfig(options);
   const path = options.path ?? "/etc/vpn/config.toml";
   const { root, ...loaded } = load(path, serverSchema(options.hostName), options);
   const warn = (text: string, ...keys: string[]) =>
@@ -36,6 +41,18 @@ export function loadServerConfig(options: LoadOptions): Loaded<ServerConfig> {
   if (!loaded.config.server.listen.some(({ enable }) => enable)) {
     warn("no listener is enabled, so nobody can connect", "server", "listen");
   }
+  return loaded;
+}
+
+function loadBridgeConfig(options: LoadOptions): Loaded<ServerConfig> {
+  const path = options.path ?? "/etc/vpn/bridge.toml";
+  const { root, ...loaded } = load(path, bridgeSchema(options.hostName), options);
+  const [hub] = loaded.config.hubs;
+  const warn = (text: string) =>
+    options.warn(
+      new Place("", SILENT).problem(root, text, ...(root.entries.has("bridge") ? ["bridge"] : [])),
+    );
+  if (hub?.cascades.length === 0) warn('the bridge leads nowhere: "cascade.NAME" names a server');
   return loaded;
 }
 

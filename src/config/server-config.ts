@@ -1,6 +1,7 @@
 import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
 import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
+import type { BridgeConfig } from "./bridge-shape.ts";
 import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
@@ -10,6 +11,8 @@ import type { UserSecret } from "./secret.ts";
 
 /** Everything `vpn server` is told by config.toml: complete, checked and frozen. */
 export interface ServerConfig {
+  /** A bridge has one hub, which nobody logs in to (hub.md 2.1). */
+  readonly edition: "server" | "bridge";
   readonly server: ServerSettings;
   readonly tls: TlsSettings;
   readonly log: LogSettings;
@@ -118,6 +121,8 @@ export interface HubConfig {
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
   readonly cascades: readonly CascadeConfig[];
+  /** No two lead to one interface. */
+  readonly bridges: readonly BridgeConfig[];
 }
 
 /** By the peer's address: the first that holds it decides, nobody is dropped without one. */
@@ -246,4 +251,5 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   groups: [],
   users: [],
   cascades: [],
+  bridges: [],
 });

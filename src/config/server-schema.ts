@@ -46,6 +46,7 @@ import {
   setting,
   type Shape,
   table,
+  type TableValue,
 } from "./shape.ts";
 
 /** The version of the keys that `schema` may name (CF-20). */
@@ -86,9 +87,8 @@ const tls = refine(
   },
 );
 
-const server = table({
+const serverKeys = {
   name: optional(text(MAX_NAME_CHARS)),
-  listen: setting(listen, DEFAULT_LISTEN),
   state_dir: optional(path),
   max_sessions: setting(integer(0, MAX_SESSIONS), 0),
   reveal_hubs: setting(bool, false),
@@ -99,7 +99,7 @@ const server = table({
   compat: setting(list(choice(...COMPAT_NAMES)), []),
   ntlm_auth: setting(path, "/usr/bin/ntlm_auth"),
   watch: setting(bool, false),
-});
+};
 
 const penalty = duration("100ms", "1h");
 const lockout = table({
@@ -121,67 +121,91 @@ const limits = table({
   login: setting(deadline, LOGIN_MS),
 });
 
+/** What servers and bridges have alike. `defaultListen` holds where the file names no listener. */
+export function serverSections(defaultListen: readonly ListenAddress[]) {
+  return {
+    ...fileKeys,
+    server: section(table({ ...serverKeys, listen: setting(listen, defaultListen) })),
+    tls: section(tls),
+    log: section(log),
+    lockout: section(lockout),
+    limits: section(limits),
+  };
+}
+
 /** All keys of config.toml (config-proposal.md 7.1 to 7.3) whose subject exists. */
 export function serverSchema(hostName: string): Shape<ServerConfig> {
   return refine(
-    table({
-      ...fileKeys,
-      server: section(server),
-      tls: section(tls),
-      log: section(log),
-      lockout: section(lockout),
-      limits: section(limits),
-      hub: setting(named(hub, HUB_NAMES), []),
-    }),
+    table({ ...serverSections(DEFAULT_LISTEN), hub: setting(named(hub, HUB_NAMES), []) }),
     (value): ServerConfig => ({
-      server: {
-        name: value.server.name ?? hostName,
-        listen: value.server.listen,
-        stateDir: value.server.state_dir,
-        maxSessions: value.server.max_sessions,
-        revealHubs: value.server.reveal_hubs,
-        hashedLogin: value.server.hashed_login,
-        allowPlaintext: value.server.allow_plaintext,
-        udpAcceleration: value.server.udp_acceleration,
-        udpPorts: value.server.udp_ports,
-        compat: value.server.compat,
-        ntlmAuth: value.server.ntlm_auth,
-        watch: value.server.watch,
-      },
-      tls: value.tls,
-      log: value.log,
-      lockout: {
-        enable: value.lockout.enable,
-        penaltyMs: value.lockout.penalty,
-        enforceAtMs: value.lockout.enforce_at,
-        maxMs: value.lockout.max,
-        userFailures: value.lockout.user_failures,
-        userWindowMs: value.lockout.user_window,
-        exempt: value.lockout.exempt,
-      },
-      limits: {
-        connectionsPerSource: value.limits.connections_per_source,
-        connections: value.limits.connections,
-        tlsHandshakeMs: value.limits.tls_handshake,
-        firstRequestMs: value.limits.first_request,
-        loginMs: value.limits.login,
-      },
+      ...settingsOf(value, hostName),
+      edition: "server",
       hubs: hubsOf(value.hub, value.server),
     }),
   );
 }
 
-/** What a hub does not say for itself is as the server has it. */
+type Sections = TableValue<ReturnType<typeof serverSections>>;
+
+/** Sections as the program uses them. */
+export function settingsOf(
+  value: Sections,
+  hostName: string,
+): Omit<ServerConfig, "edition" | "hubs"> {
+  return {
+    server: {
+      name: value.server.name ?? hostName,
+      listen: value.server.listen,
+      stateDir: value.server.state_dir,
+      maxSessions: value.server.max_sessions,
+      revealHubs: value.server.reveal_hubs,
+      hashedLogin: value.server.hashed_login,
+      allowPlaintext: value.server.allow_plaintext,
+      udpAcceleration: value.server.udp_acceleration,
+      udpPorts: value.server.udp_ports,
+      compat: value.server.compat,
+      ntlmAuth: value.server.ntlm_auth,
+      watch: value.server.watch,
+    },
+    tls: value.tls,
+    log: value.log,
+    lockout: {
+      enable: value.lockout.enable,
+      penaltyMs: value.lockout.penalty,
+      enforceAtMs: value.lockout.enforce_at,
+      maxMs: value.lockout.max,
+      userFailures: value.lockout.user_failures,
+      userWindowMs: value.lockout.user_window,
+      exempt: value.lockout.exempt,
+    },
+    limits: {
+      connectionsPerSource: value.limits.connections_per_source,
+      connections: value.limits.connections,
+      tlsHandshakeMs: value.limits.tls_handshake,
+      firstRequestMs: value.limits.first_request,
+      loginMs: value.limits.login,
+    },
+  };
+}
+
 function hubsOf(
   entries: readonly Named<HubEntry>[],
-  inherited: { readonly allow_plaintext: boolean; readonly hashed_login: boolean },
+  inherited: Sections["server"],
 ): readonly HubConfig[] {
   const { allow_plaintext: allowPlaintext, hashed_login: hashedLogin } = inherited;
   if (entries.length === 0) return [{ ...DEFAULT_HUB, allowPlaintext, hashedLogin }];
-  return entries.map(({ name, value }) => ({
+  return entries.map((entry) => hubOf(entry, inherited));
+}
+
+/** What a hub does not say for itself is as the server has it. */
+export function hubOf(
+  { name, value }: Pick<Named<HubEntry>, "name" | "value">,
+  inherited: Sections["server"],
+): HubConfig {
+  return {
     ...value,
     name,
-    allowPlaintext: value.allowPlaintext ?? allowPlaintext,
-    hashedLogin: value.hashedLogin ?? hashedLogin,
-  }));
+    allowPlaintext: value.allowPlaintext ?? inherited.allow_plaintext,
+    hashedLogin: value.hashedLogin ?? inherited.hashed_login,
+  };
 }

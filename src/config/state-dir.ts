@@ -8,7 +8,7 @@ import { tryLockFile } from "../platform/unix.ts";
  * systemd's, else that of the system for root and that of the user for others. Absolute; nothing is created.
  */
 export function resolveStateDir(
-  program: "server" | "client",
+  program: "server" | "bridge" | "client",
   from: {
     readonly flag: string | undefined;
     readonly configured: string | undefined;

@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import { WIRE_ERROR } from "../base/errors.ts";
 import { MAX_SESSIONS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
-import type { ServerSettings } from "../config/server-config.ts";
+import type { ServerConfig, ServerSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import type { Heartbeat } from "../session/heartbeat.ts";
 import type { LoginRequest } from "../session/login.ts";
@@ -30,6 +30,8 @@ export interface DeskDeps {
   readonly heartbeat: Heartbeat;
   /** By lower-case name. */
   readonly hubs: ReadonlyMap<string, HubHost>;
+  /** A bridge takes no sessions. */
+  readonly edition: ServerConfig["edition"];
   settings(): ServerSettings;
   /** A connection of some session has ended. */
   connectionEnded(reason: string): void;
@@ -65,6 +67,9 @@ export class ReceptionDesk {
     wait: OutsideWait,
   ): Promise<Session | number> {
     const { proof } = request;
+    if (this.#deps.edition === "bridge") {
+      return this.#refuse(request, link, WIRE_ERROR.NOT_SUPPORTED, "bridge");
+    }
     if (proof.kind === "unsupported") {
       return this.#refuse(request, link, WIRE_ERROR.AUTHTYPE_NOT_SUPPORTED, "unsupported");
     }

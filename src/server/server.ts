@@ -3,6 +3,8 @@ import { Lockout } from "../auth/lockout.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ExitError, EXIT, messageOf } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
+import type { CascadeStatus } from "../cascade/cascade-status.ts";
+import type { LinkMemory } from "../cascade/link-memory.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
@@ -13,6 +15,7 @@ import { Doorway } from "./doorway.ts";
 import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
 import type { CounterBooks } from "./ledger.ts";
+import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
 import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
@@ -28,6 +31,7 @@ export interface ServerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly generatedVerifier: GeneratedVerifierOf;
+  readonly linkMemory: LinkMemory;
   readonly books: CounterBooks;
 }
 
@@ -56,6 +60,7 @@ export class Server {
   #config: ServerConfig;
   readonly #authenticator: Authenticator;
   readonly #doorway: Doorway;
+  readonly #links: Links;
   #listeners: Listeners | undefined;
   #unwatch: () => void = () => {};
   #expiry: Timer | undefined;
@@ -67,6 +72,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     const { clock, random, log, config } = options;
+    const heartbeat = new Heartbeat(clock);
     this.#options = options;
     this.#config = config;
     this.startedAt = clock.wall();
@@ -77,12 +83,14 @@ export class Server {
       random,
       log,
       authenticator: this.#authenticator,
-      heartbeat: new Heartbeat(clock),
+      heartbeat,
       hubs: this.hubs,
+      edition: config.edition,
       settings: () => this.#config.server,
       connectionEnded: (reason) => count(this.ends, reason),
     });
     this.#doorway = new Doorway(config.limits, { clock, random, log, lockout, desk });
+    this.#links = new Links({ clock, random, log, heartbeat, memory: options.linkMemory });
   }
 
   /** How connections ended that never got to a session, by reason. */
@@ -104,6 +112,7 @@ export class Server {
     }
     this.#hasBegun = true;
     for (const host of this.hubs.values()) host.serverBegan();
+    this.#links.reconfigure(this.hubs.values());
     this.#watchCertificate();
     this.#scheduleExpiry();
   }
@@ -114,10 +123,16 @@ export class Server {
       clock: this.#options.clock,
       listeners: this.#listeners?.states ?? [],
       hubs: [...this.hubs.values()],
+      cascades: (hub) => this.#links.list(hub),
       pending: this.#doorway.pending,
       outcomes: this.outcomes,
       ends: this.ends,
     });
+  }
+
+  /** Puts a cascade online or offline, until its settings become others. @throws VpnError `cascade_unknown` */
+  setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus {
+    return this.#links.setOnline(hub, name, online);
   }
 
   /**
@@ -159,6 +174,9 @@ export class Server {
         case "cascade_added":
         case "cascade_changed":
         case "cascade_removed":
+        case "bridge_added":
+        case "bridge_changed":
+        case "bridge_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":
@@ -181,6 +199,7 @@ export class Server {
       const key = config.name.toLowerCase();
       if (touchedHubs.has(key)) this.hubs.get(key)?.reconfigure(config);
     }
+    this.#links.reconfigure(this.hubs.values());
     this.#authenticator.prepareFor(this.hubs.values());
     this.#listeners?.reconfigure(next.server.listen);
     this.#scheduleExpiry();
@@ -202,11 +221,12 @@ export class Server {
     this.#expiry?.cancel();
     this.#listeners?.close();
     const doorway = this.#doorway.close();
+    const links = this.#links.close();
     // Those outside who never heard of a beginning take the end for that of another server of this name.
     const reason = this.#hasBegun ? "server_stopping" : "hub_removed";
     const closing = [...this.hubs.values()].map((host) => host.close(reason));
     this.hubs.clear();
-    await Promise.all([doorway, ...closing, this.#lastReload]);
+    await Promise.all([doorway, links, ...closing, this.#lastReload]);
   }
 
   // Parts.
@@ -227,7 +247,7 @@ export class Server {
     const key = name.toLowerCase();
     const host = this.hubs.get(key);
     this.hubs.delete(key);
-    await host?.close();
+    await Promise.all([this.#links.remove(key), host?.close()]);
   }
 
   #loadCertificate(config: ServerConfig) {

@@ -57,6 +57,7 @@ class World {
       authenticator: new Authenticator(lockout, { clock: this.clock, lockout: this.lockout }),
       heartbeat: new Heartbeat(this.clock),
       hubs: this.hosts,
+      edition: "server",
       settings: () => this.settings,
       connectionEnded() {},
     });

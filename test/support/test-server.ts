@@ -30,6 +30,7 @@ import { generateSelfSigned } from "../../src/crypto/self-signed.ts";
 import type { Log, LogFields, LogLevel } from "../../src/observe/log.ts";
 import { startServer, type Server } from "../../src/server/server.ts";
 import { batchSlots } from "../../src/session/batch.ts";
+import { MapLinkMemory } from "./link-memory.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Peer, RawPeer, type PeerLogin, type PeerOptions } from "./peer.ts";
 import { until } from "./process.ts";
@@ -125,6 +126,7 @@ export function testCertificate(): ReturnType<typeof generateSelfSigned> {
 
 export function serverConfig(options: TestServerOptions = {}): ServerConfig {
   return {
+    edition: "server",
     server: {
       name: "test.example",
       listen: [{ address: "127.0.0.1", port: 0, enable: true }],
@@ -213,6 +215,7 @@ export class TestServer implements AsyncDisposable {
         random: seededRandom(options.seed ?? 1),
         log,
         books: memoryBooks(),
+        linkMemory: new MapLinkMemory(),
         generatedVerifier: () => {
           at?.onPassword();
           return { kind: "sha0", hash: new Uint8Array(20) };

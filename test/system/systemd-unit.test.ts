@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describeSystem } from "../support/namespace.ts";
 import { run } from "../support/process.ts";
 
-const UNITS = ["vpn-client.service", "vpn-server.service"] as const;
+const UNITS = ["vpn-bridge.service", "vpn-client.service", "vpn-server.service"] as const;
 const FOLDER = join(import.meta.dir, "../../src/asset/systemd");
 /** robustness.md 7. */
 const MOST_EXPOSED = 2.5;
