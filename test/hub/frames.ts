@@ -99,3 +99,39 @@ export function bootp(): Uint8Array {
 export function lan(n: number): number {
   return 0xc0a80000 + n;
 }
+
+/** A TCP header with some payload; its checksum is wrong, but there. */
+export function tcp(flags: number, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const bytes = new Uint8Array(20 + payload.length);
+  bytes.set([0, 80, 0x9c, 0x40]);
+  bytes.set([0x50, flags, 1, 0, 0x12, 0x34], 12);
+  bytes.set(payload, 20);
+  return bytes;
+}
+
+/** A DHCPv4 message to a server or from one. */
+export function dhcp(parts: Addressing, from: "client" | "server"): Uint8Array {
+  const message = bootp();
+  if (from === "server") message[0] = 2;
+  const body = from === "client" ? udp(68, 67, message) : udp(67, 68, message);
+  return ipv4({ ...parts, ip: from === "client" ? 0 : lan(1), protocol: 17, body });
+}
+
+/** fe80::n */
+export function linkLocal(n: number): number[] {
+  return [0xfe80, 0, 0, 0, 0, 0, 0, n];
+}
+
+/** A DHCPv6 message to a server or from one. */
+export function dhcpv6(parts: Addressing, from: "client" | "server"): Uint8Array {
+  const message = new Uint8Array(4);
+  const body = from === "client" ? udp(546, 547, message) : udp(547, 546, message);
+  return ipv6({ ...parts, ip: linkLocal(1), next: 17, body });
+}
+
+/** An ICMPv6 message of this type without options. */
+export function icmpv6(parts: Addressing, type: number): Uint8Array {
+  const body = new Uint8Array(16);
+  body[0] = type;
+  return ipv6({ ...parts, ip: linkLocal(1), next: 58, body });
+}
