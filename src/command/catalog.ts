@@ -24,6 +24,11 @@ export const SERVER_FLAGS = {
 const bridge = toggle("the bridge of this machine instead of the server");
 export const ASK_FLAGS = { config, stateDir, bridge, json };
 
+const CASCADE_ARGS = [
+  { placeholder: "HUB", brief: "virtual hub of this server", isOptional: false },
+  { placeholder: "NAME", brief: "cascade", isOptional: false },
+] as const;
+
 export const CHECK_FLAGS = { bridge: toggle("the file is that of a bridge"), json };
 
 export const TOTP_FLAGS = { config, json };
@@ -78,6 +83,35 @@ export const COMMANDS: CommandTable = {
       examples: ["vpn mac list", "vpn mac list office --json"],
       load: async () => (await import("./server-status.ts")).macList,
     }),
+  }),
+  cascade: group("Cascades of the running server, which join a hub to one of another server", {
+    list: command("List the cascades of all hubs, or of one", {
+      flags: ASK_FLAGS,
+      args: [{ placeholder: "HUB", brief: "only this hub", isOptional: true }],
+      examples: ["vpn cascade list", "vpn cascade list home --json"],
+      load: async () => (await import("./cascade.ts")).cascadeList,
+    }),
+    status: command("Show how a cascade stands, and its session at the other server", {
+      flags: ASK_FLAGS,
+      args: CASCADE_ARGS,
+      examples: ["vpn cascade status home branch", "vpn cascade status home branch --json"],
+      load: async () => (await import("./cascade.ts")).cascadeShow,
+    }),
+    online: command("Put a cascade online, whatever the file says, until its table there changes", {
+      flags: ASK_FLAGS,
+      args: CASCADE_ARGS,
+      examples: ["vpn cascade online home branch"],
+      load: async () => (await import("./cascade.ts")).cascadeOnline,
+    }),
+    offline: command(
+      "Put a cascade offline, whatever the file says, until its table there changes",
+      {
+        flags: ASK_FLAGS,
+        args: CASCADE_ARGS,
+        examples: ["vpn cascade offline home branch"],
+        load: async () => (await import("./cascade.ts")).cascadeOffline,
+      },
+    ),
   }),
   reload: command("Let the running server read its configuration again", {
     flags: ASK_FLAGS,

@@ -9,6 +9,7 @@ import type { HubSnapshot, ServerSnapshot } from "../server/snapshot.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { CASCADE_COLUMNS, cascadeRows } from "./cascade.ts";
 import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
 
@@ -55,9 +56,10 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
     { title: "OUT", alignRight: true },
     { title: "DROPS", alignRight: true },
   ];
-  environment.stdout(
-    `${formatPairs(pairs)}\n${formatTable(columns, rows, tableWidth(environment))}`,
-  );
+  const width = tableWidth(environment);
+  const links = snapshot.hubs.flatMap(cascadeRows);
+  const cascades = links.length === 0 ? "" : `\n${formatTable(CASCADE_COLUMNS, links, width)}`;
+  environment.stdout(`${formatPairs(pairs)}\n${formatTable(columns, rows, width)}${cascades}`);
   return EXIT.ok;
 }
 
@@ -152,12 +154,15 @@ export async function reload(environment: CommandEnvironment, flags: AskFlags): 
   return EXIT.ok;
 }
 
-function askSnapshot(environment: CommandEnvironment, flags: AskFlags): Promise<ServerSnapshot> {
+export function askSnapshot(
+  environment: CommandEnvironment,
+  flags: AskFlags,
+): Promise<ServerSnapshot> {
   return ask(environment, flags, "GET", "/status") as Promise<ServerSnapshot>;
 }
 
 /** @throws ExitError 69 where no server runs, 77 where it is somebody else's, 78 for a configuration it refuses */
-async function ask(
+export async function ask(
   environment: CommandEnvironment,
   flags: AskFlags,
   method: "GET" | "POST",
@@ -212,7 +217,10 @@ function refusal(body: unknown): Error {
   return new AggregateError(lines.map((line) => new ExitError(exitCode, line)));
 }
 
-function chooseHubs(snapshot: ServerSnapshot, name: string | undefined): readonly HubSnapshot[] {
+export function chooseHubs(
+  snapshot: ServerSnapshot,
+  name: string | undefined,
+): readonly HubSnapshot[] {
   if (name === undefined) return snapshot.hubs;
   const found = snapshot.hubs.find((hub) => hub.name.toLowerCase() === name.toLowerCase());
   if (found !== undefined) return [found];
@@ -220,12 +228,12 @@ function chooseHubs(snapshot: ServerSnapshot, name: string | undefined): readonl
   throw new ExitError(EXIT.usage, `The server has no hub "${name}" (it has ${known})`);
 }
 
-function printJson(environment: CommandEnvironment, value: unknown): ExitCode {
+export function printJson(environment: CommandEnvironment, value: unknown): ExitCode {
   environment.stdout(`${JSON.stringify(value)}\n`);
   return EXIT.ok;
 }
 
-function printTable(
+export function printTable(
   environment: CommandEnvironment,
   columns: Parameters<typeof formatTable>[0],
   rows: string[][],
@@ -237,7 +245,7 @@ function printTable(
   return EXIT.ok;
 }
 
-function bytesOf(direction: CounterRecord["ingress"]): number {
+export function bytesOf(direction: CounterRecord["ingress"]): number {
   return direction.unicast.bytes + direction.group.bytes;
 }
 

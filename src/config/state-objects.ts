@@ -27,8 +27,11 @@ export interface ObjectOverride {
   readonly keys: StoredKeys | undefined;
 }
 
-/** `account`, `nic`: the kinds of objects that own themselves (config-proposal.md 1). */
-export type ObjectKind = "account" | "nic";
+/**
+ * The kinds of objects that own themselves (config-proposal.md 1). A cascade is named as `hub/name`; a known server, whose
+ * certificate was pinned, stands in no file.
+ */
+export type ObjectKind = "account" | "nic" | "cascade" | "known_server";
 
 /** One path for each item, told apart from all others: `account.hq.password`. */
 export function objectPath(kind: ObjectKind, name: string, key?: string): string {

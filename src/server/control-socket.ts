@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, VpnError } from "../base/errors.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
+import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { ServerSnapshot } from "./snapshot.ts";
 
 /** What the commands of this machine can ask a running server, by its Unix socket. */
@@ -10,6 +11,8 @@ export interface ControlRequests {
   snapshot(): ServerSnapshot;
   /** Reads the configuration anew and applies it; the changes, or an error and no change at all. */
   reload(): Promise<string[]>;
+  /** How the cascade stands then; an error where there is none of these names. */
+  setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus;
 }
 
 /** Name of the socket in the state directory (config-proposal.md 2.1). */
@@ -29,14 +32,10 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
     routes: {
       "/status": { GET: () => Response.json(requests.snapshot()) },
       "/reload": {
-        POST: async () => {
-          try {
-            return Response.json({ changes: await requests.reload() });
-          } catch (error) {
-            const code = error instanceof VpnError ? error.code : "internal_error";
-            return Response.json({ error: { code, message: messageOf(error) } }, { status: 422 });
-          }
-        },
+        POST: () => answer(async () => ({ changes: await requests.reload() })),
+      },
+      "/cascade": {
+        POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
       },
     },
     fetch: () =>
@@ -48,4 +47,20 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
     void serve.stop(true);
     socket.release();
   };
+}
+
+async function answer(work: () => unknown): Promise<Response> {
+  try {
+    return Response.json(await work());
+  } catch (error) {
+    const code = error instanceof VpnError ? error.code : "internal_error";
+    return Response.json({ error: { code, message: messageOf(error) } }, { status: 422 });
+  }
+}
+
+/** `/cascade?hub=HUB&name=NAME&online=true`. */
+function setCascadeOnline(request: Request, requests: ControlRequests): CascadeStatus {
+  const { searchParams: asked } = new URL(request.url);
+  const online = asked.get("online") === "true";
+  return requests.setCascadeOnline(asked.get("hub") ?? "", asked.get("name") ?? "", online);
 }

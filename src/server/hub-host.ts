@@ -16,6 +16,7 @@ import {
 import { Hub } from "../hub/hub.ts";
 import type { HubSettings } from "../hub/hub-settings.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
+import { HUB_ID_BYTES } from "../session/welcome.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import { type InnerPlug, type InnerSession, InnerSessions } from "./inner-session.ts";
 import { type CounterBooks, Ledger } from "./ledger.ts";
@@ -41,6 +42,8 @@ export interface HostDeps extends OutsideDeps {
 /** A hub with what surrounds the switch: users, whom it asks about them, sessions, their numbers, its being online. */
 export class HubHost implements Directory {
   readonly hub: Hub;
+  /** Tells it from all other hubs of all servers: a cascade that comes back to where it began sees it by this. */
+  readonly id: Uint8Array;
   readonly sessions = new Map<string, OpenSession>();
   /** By lower-case name. */
   accounts: ReadonlyMap<string, Account>;
@@ -60,6 +63,7 @@ export class HubHost implements Directory {
   constructor(config: HubConfig, deps: HostDeps) {
     this.config = config;
     this.#deps = deps;
+    this.id = deps.random.bytes(HUB_ID_BYTES);
     this.hub = new Hub({
       name: config.name,
       clock: deps.clock,

@@ -8,6 +8,7 @@ import type { LinkMemory } from "../cascade/link-memory.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
+import { CASCADE_PRODUCT } from "../session/handshake.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
 import { describeStep } from "./config-change.ts";
@@ -90,7 +91,14 @@ export class Server {
       connectionEnded: (reason) => count(this.ends, reason),
     });
     this.#doorway = new Doorway(config.limits, { clock, random, log, lockout, desk });
-    this.#links = new Links({ clock, random, log, heartbeat, memory: options.linkMemory });
+    this.#links = new Links({
+      clock,
+      random,
+      log,
+      heartbeat,
+      memory: options.linkMemory,
+      product: CASCADE_PRODUCT,
+    });
   }
 
   /** How connections ended that never got to a session, by reason. */

@@ -78,6 +78,7 @@ export class SessionOpener {
       timeoutMs: clamp(policy.timeout, SESSION_TIMEOUT_S.min, SESSION_TIMEOUT_S.max) * 1000,
       policy,
       message: host.config.message,
+      hubId: host.id,
       hidesUpdates: options.SuppressClientUpdateNotification === 1,
     };
     const session = new Session(welcome, {

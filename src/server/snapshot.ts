@@ -1,3 +1,4 @@
+import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { Clock } from "../base/clock.ts";
 import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
@@ -39,6 +40,7 @@ export interface HubSnapshot {
   readonly sessions: readonly SessionSnapshot[];
   /** Sessions of the server's own: local bridges, cascades. */
   readonly innerSessions: readonly InnerSnapshot[];
+  readonly cascades: readonly CascadeStatus[];
   readonly macTable: readonly MacSnapshot[];
   readonly traffic: CounterRecord;
   /** In all its time, earlier runs of the server included. */
@@ -98,6 +100,7 @@ export function takeSnapshot(of: {
   clock: Clock;
   listeners: readonly ListenerState[];
   hubs: readonly HubHost[];
+  cascades: (hub: string) => readonly CascadeStatus[];
   pending: number;
   outcomes: ReadonlyMap<string, number>;
   ends: ReadonlyMap<string, number>;
@@ -111,7 +114,10 @@ export function takeSnapshot(of: {
     uptimeSeconds: Math.round((of.clock.wall() - of.startedAt) / 1000),
     residentBytes: residentBytes(),
     listeners: of.listeners,
-    hubs: of.hubs.map((host) => hubSnapshot(host, of.clock.now())),
+    hubs: of.hubs.map((host) => ({
+      ...hubSnapshot(host, of.clock.now()),
+      cascades: of.cascades(host.config.name),
+    })),
     connections: {
       pending: of.pending,
       outcomes: Object.fromEntries(of.outcomes),
@@ -120,7 +126,7 @@ export function takeSnapshot(of: {
   };
 }
 
-function hubSnapshot(host: HubHost, now: number): HubSnapshot {
+function hubSnapshot(host: HubHost, now: number): Omit<HubSnapshot, "cascades"> {
   return {
     name: host.config.name,
     online: host.config.online,

@@ -21,6 +21,9 @@ export const NOOP = { ASKING: 1, ANSWERING: 2 } as const;
 /** Who we are on the wire. Peers judge by words in the names and by the numbers (config-proposal.md 8). */
 export const SERVER_PRODUCT = "Patchbay VPN Server";
 export const CLIENT_PRODUCT = "Patchbay VPN Client";
+/** Of a hub that dials out: a server's, and that of a bridge. The words in them ask for bridge mode (protocol.md 7.1). */
+export const CASCADE_PRODUCT = "Patchbay VPN Server (Cascade Mode)";
+export const BRIDGE_CASCADE_PRODUCT = "Patchbay VPN Bridge (Cascade Mode)";
 export const WIRE_VERSION = 502;
 export const WIRE_BUILD = 9700;
 

@@ -3,9 +3,18 @@
  * number in it, so that what others write about it is found.
  */
 export function refusalText(error: number): string {
-  const known = REFUSALS[error] ?? UNKNOWN;
-  const [meaning, remedy] = typeof known === "string" ? [known, undefined] : known;
+  const [meaning, remedy] = refusalOf(error);
   return `${meaning} (error ${error})${remedy === undefined ? "" : `: ${remedy}`}`;
+}
+
+/** The meaning alone, for where the number is told beside it and nobody is at a command line. */
+export function refusalMeaning(error: number): string {
+  return refusalOf(error)[0];
+}
+
+function refusalOf(error: number): readonly [meaning: string, remedy: string | undefined] {
+  const known = REFUSALS[error] ?? UNKNOWN;
+  return typeof known === "string" ? [known, undefined] : known;
 }
 
 const UNKNOWN = [

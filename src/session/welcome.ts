@@ -11,6 +11,9 @@ import {
 } from "./udp/elements.ts";
 
 export const SESSION_KEY_BYTES = 20;
+/** Ours alone, which other peers pass over: by it a cascade sees that it has come back to its own hub (hub.md 13). */
+const HUB_ID_ELEMENT = "patchbay_hub";
+export const HUB_ID_BYTES = 16;
 
 /** What a server grants a session (protocol.md 9). The client obeys it. */
 export interface Welcome {
@@ -29,6 +32,8 @@ export interface Welcome {
   readonly message: string;
   /** The client shall not tell of newer versions of itself. */
   readonly hidesUpdates?: boolean;
+  /** Tells this hub, while it runs, from all others; HUB_ID_BYTES long, from servers of ours. */
+  readonly hubId?: Uint8Array | undefined;
 }
 
 /** The whole welcome: what is not granted is said with 0, since the client goes by what it reads. */
@@ -47,6 +52,7 @@ export function encodeWelcome(welcome: Welcome): Pack {
     .setBool("suppress_client_update_notification", welcome.hidesUpdates === true)
     .setData("Msg", new TextEncoder().encode(welcome.message));
   writeStream(pack, welcome.stream);
+  if (welcome.hubId !== undefined) pack.setData(HUB_ID_ELEMENT, welcome.hubId);
   if (welcome.udp !== undefined) writeUdpGrant(pack, welcome.udp);
   for (const item of POLICY_ITEMS) {
     pack.setInt(`policy:${item.wire}`, Number(welcome.policy[item.key]));
@@ -82,6 +88,7 @@ export function parseWelcome(pack: Pack, wish: StreamOptions): Welcome {
     ),
     policy: parsePolicy(pack),
     message: new TextDecoder().decode(pack.data("Msg") ?? new Uint8Array(0)),
+    hubId: pack.data(HUB_ID_ELEMENT)?.slice(),
   };
 }
 

@@ -1,3 +1,4 @@
+import { MapLinkMemory } from "../support/link-memory.ts";
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -401,6 +402,7 @@ describe("startServer()", () => {
       random: seededRandom(1),
       log: recordingLog(),
       books: memoryBooks(),
+      linkMemory: new MapLinkMemory(),
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
     }).catch((error: unknown) => error);
     expect(await failed).toBeInstanceOf(ConfigError);
@@ -423,7 +425,11 @@ describe("serveControl()", () => {
     const at = await start();
     const path = join(at.stateDir, CONTROL_SOCKET);
     writeFileSync(path, "left by a process that is gone");
-    const close = serveControl(at.stateDir, { snapshot: () => at.server.snapshot(), reload });
+    const close = serveControl(at.stateDir, {
+      snapshot: () => at.server.snapshot(),
+      reload,
+      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+    });
     closers.push(close);
     const ask = async (target: string, method = "GET") => {
       const answer = await fetch(`http://localhost${target}`, { unix: path, method });

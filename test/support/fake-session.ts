@@ -17,7 +17,12 @@ export class FakeSession extends ArrayPort implements ClientSession {
 
   constructor(
     name: string,
-    options: { autoDisconnectS?: number; message?: string; noSavePassword?: boolean } = {},
+    options: {
+      autoDisconnectS?: number;
+      message?: string;
+      noSavePassword?: boolean;
+      hubId?: Uint8Array;
+    } = {},
   ) {
     super(name);
     this.welcome = {
@@ -32,6 +37,7 @@ export class FakeSession extends ArrayPort implements ClientSession {
         no_save_password: options.noSavePassword ?? false,
       },
       message: options.message ?? "",
+      hubId: options.hubId,
     };
   }
 
