@@ -5,7 +5,7 @@ import { systemEnvironment } from "./command/environment.ts";
 const args = process.argv.slice(2);
 const isDaemon =
   ["server", "bridge"].includes(args[0] ?? "") ||
-  (args[0] === "client" && ["connect", "service"].includes(args[1] ?? ""));
+  (args[0] === "client" && ["connect", "monitor", "service"].includes(args[1] ?? ""));
 if (isDaemon && VERSION !== "dev") {
   // Loaded by those that stay: a command that answers and ends needs no system calls of ours.
   const { calmRuntime } = await import("./platform/calm-runtime.ts");

@@ -54,7 +54,8 @@ export type ClientEvent =
       readonly session: string;
       readonly server: string;
       readonly cipher: string;
-      readonly nic: string;
+      /** The interface; a capture has none. */
+      readonly nic?: string;
       readonly insecure: boolean;
       /** The hub's message to those who log in, "" for none. */
       readonly message: string;

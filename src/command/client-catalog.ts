@@ -3,6 +3,7 @@ import {
   CONNECT_FLAGS,
   EXPORT_FLAGS,
   IMPORT_FLAGS,
+  MONITOR_FLAGS,
   NIC_FLAGS,
   SERVICE_FLAGS,
   STORE_FLAGS,
@@ -140,6 +141,19 @@ export const CLIENT_COMMANDS: CommandGroup = group("Connect this machine to a hu
       "vpn client connect hq --cert alice.pem --key alice.key --proxy http://alice@proxy:3128",
     ],
     load: async () => (await import("./client.ts")).connect,
+  }),
+  monitor: command("Capture all that a hub carries, for Wireshark, tcpdump or files", {
+    flags: MONITOR_FLAGS,
+    args: [{ placeholder: "ACCOUNT", brief: "name of an account", isOptional: true }],
+    examples: [
+      "vpn client monitor hq --write hq.pcapng",
+      "vpn client monitor hq --write - | wireshark -k -i -",
+      "ssh root@gateway vpn client monitor hq --write - | tcpdump -n -r -",
+      'vpn client monitor hq --write - --filter "arp or udp port 67" --count 100 | tshark -r -',
+      "vpn client monitor hq --write /var/cap/hq.pcapng --ring-size 100MB --ring-files 20",
+      "vpn client monitor --server vpn.example.com --hub office --user eve --password-file pw --write eve.pcapng",
+    ],
+    load: async () => (await import("./client-monitor.ts")).monitor,
   }),
   status: command("Show the clients that run here", {
     flags: CLIENT_FLAGS,

@@ -12,6 +12,7 @@ import {
   parseRetry,
   parseRoutes,
   parseServer,
+  parseSize,
   parseText,
   parseVerify,
 } from "./flag.ts";
@@ -28,8 +29,8 @@ export const CLIENT_FLAGS = { config, stateDir, json };
 const logFormat = choice("form of log lines", "text", "json");
 const logLevel = choice("least level of log lines", ...LOG_LEVELS);
 
-/** What an account is, but its NIC. */
-export const ACCOUNT_FLAGS = {
+/** Where to, and as whom. */
+const LOGIN_FLAGS = {
   server: value("HOST:PORT", "server, port 443 if not given", parseServer),
   hub: value("HUB", "virtual hub", parseName),
   user: value("USER", "user name", parseName),
@@ -38,12 +39,10 @@ export const ACCOUNT_FLAGS = {
   plain: ternary("send the password itself, inside TLS, for RADIUS and the like"),
   cert: value("FILE", "log in with this certificate (PEM)", parseText),
   key: value("FILE", "its private key (PEM, not encrypted)", parseText),
-  mode: choice(
-    '"bridge" for stations behind this one, "monitor" to receive all frames',
-    "client",
-    "bridge",
-    "monitor",
-  ),
+};
+
+/** How the session is held. */
+const STREAM_FLAGS = {
   connections: value("N", "TCP connections, 1 to 32", parseInteger("connections", 1, 32)),
   interval: value("TIME", "between additional connections", parseDuration("1s", "1h")),
   lifetime: value(
@@ -63,6 +62,18 @@ export const ACCOUNT_FLAGS = {
   insecure: toggle("do not look at the server's certificate"),
   retry: value("N", 'tries after a failure, or "forever"', parseRetry),
   retryInterval: value("TIME", "time between tries, such as 15s", parseDuration("100ms", "1h")),
+};
+
+/** What an account is, but its NIC. */
+export const ACCOUNT_FLAGS = {
+  ...LOGIN_FLAGS,
+  mode: choice(
+    '"bridge" for stations behind this one, "monitor" to receive all frames',
+    "client",
+    "bridge",
+    "monitor",
+  ),
+  ...STREAM_FLAGS,
   defaultRoute: ternary("take the default route that DHCP offers"),
   routes: value("NETS", "networks that go through the tunnel: NET[,...]", parseRoutes),
   dns: ternary("take the DNS servers that DHCP offers"),
@@ -87,6 +98,30 @@ export const CONNECT_FLAGS = {
   logFormat,
   logLevel,
   json: toggle("one JSON object a line for each event"),
+};
+
+export const MONITOR_FLAGS = {
+  ...LOGIN_FLAGS,
+  ...STREAM_FLAGS,
+  write: value("FILE", 'where to write the frames (pcapng), "-" for standard output', parseText),
+  filter: value(
+    "EXPR",
+    'only frames that match, as in "host 10.0.0.5 and tcp port 443"',
+    parseText,
+  ),
+  count: value("N", "end after so many frames", parseInteger("frames", 1, 4_000_000_000)),
+  duration: value("TIME", "end this long after the session stands", parseDuration("1s", "365d")),
+  snaplen: value("BYTES", "keep no more of a frame", parseInteger("bytes", 14, 65_535)),
+  ringSize: value("SIZE", "begin another file before one is longer", parseSize("10kB", "1024GB")),
+  ringTime: value("TIME", "begin another file after this time", parseDuration("1s", "365d")),
+  ringFiles: value("N", "keep the last so many files", parseInteger("files", 2, 100_000)),
+  totp: toggle("ask for the code of a second factor, sent behind the password of --plain"),
+  totpFile: value("FILE", "read that code from here at each login", parseText),
+  config,
+  stateDir,
+  logFormat,
+  logLevel,
+  json: toggle("events and the summary as JSON, one object a line"),
 };
 
 /** `account add` and `account set`. */

@@ -182,7 +182,8 @@ export function sentenceOf(event: ClientEvent): string | undefined {
     case "connected": {
       const insecure = event.insecure ? ", INSECURE: its certificate was not looked at" : "";
       const message = event.message === "" ? "" : `\n${indented(event.message)}`;
-      return `Connected to ${event.server} as ${escapeForLog(event.session)} on ${event.nic}${insecure}${message}`;
+      const nic = event.nic === undefined ? "" : ` on ${event.nic}`;
+      return `Connected to ${event.server} as ${escapeForLog(event.session)}${nic}${insecure}${message}`;
     }
     case "address":
       return `Address ${event.addresses.join(", ")} (${event.from})`;

@@ -14,6 +14,11 @@ export interface CommandEnvironment {
   /** Whole lines with their ends, or control sequences for a live line. */
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /**
+   * Bytes on standard output. Resolves when they were taken, which is when a slow reader lets them: one call at a time,
+   * and the bytes are the caller's again then. Rejects where nobody reads any more.
+   */
+  readonly writeBytes: (bytes: Uint8Array) => Promise<void>;
   readonly stdoutIsTerminal: boolean;
   readonly stderrIsTerminal: boolean;
   readonly stdinIsTerminal: boolean;
@@ -62,6 +67,10 @@ export function systemEnvironment(): CommandEnvironment {
     random: systemRandom,
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
+    writeBytes: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+      }),
     stdoutIsTerminal: process.stdout.isTTY === true,
     stderrIsTerminal: process.stderr.isTTY === true,
     stdinIsTerminal: process.stdin.isTTY === true,

@@ -48,6 +48,28 @@ export function parseDurationOrNever(min: string, max: string): (text: string) =
   return (text) => (text === "0" ? 0 : some(text));
 }
 
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+};
+
+/** A parser of sizes such as `64MiB`, into bytes; the bounds are written in the same way. */
+export function parseSize(min: string, max: string): (text: string) => number {
+  const bytesOf = (text: string) => {
+    const [, count, unit] = /^(\d{1,10})([A-Za-z]{2,3})$/.exec(text) ?? [];
+    return Number(count) * (UNIT_BYTES[unit ?? ""] ?? NaN);
+  };
+  return (text) => {
+    const value = bytesOf(text);
+    if (value >= bytesOf(min) && value <= bytesOf(max)) return value;
+    throw new Error(`expected a size from ${min} to ${max}, such as 100MB or 64MiB`);
+  };
+}
+
 export function parseRetry(text: string): number | "forever" {
   if (text === "forever") return text;
   return parseInteger('"forever" or a number of tries', 0, 1_000_000)(text);

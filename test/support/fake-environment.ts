@@ -36,6 +36,12 @@ export class FakeEnvironment implements CommandEnvironment {
     this.err += text;
   };
 
+  /** What `writeBytes` was given; a test that wants it to fail or to wait puts another function in its place. */
+  readonly outBytes: Uint8Array[] = [];
+  writeBytes = async (bytes: Uint8Array): Promise<void> => {
+    this.outBytes.push(bytes.slice());
+  };
+
   readonly stdin: KeyboardInput = {
     readAll: async (maxBytes) => this.input.slice(0, maxBytes),
     setRaw: (raw) => void (this.isRaw = raw),

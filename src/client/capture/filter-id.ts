@@ -45,10 +45,8 @@ export interface Qualifiers {
   readonly kind: IdKind;
 }
 
-const OTHER_WORDS = [
-  ...["src", "dst", "host", "net", "port", "portrange", "proto", "mask"],
-  ...["vlan", "broadcast", "multicast", "less", "greater"],
-];
+const OTHER_WORDS =
+  "src dst host net port portrange proto mask vlan broadcast multicast less greater".split(" ");
 const MAX_PORT = 65_535;
 const ALL_BITS = -1;
 /** Below it the field is the length of an LLC payload (IEEE 802.3 3.2.6). */

@@ -42,11 +42,9 @@ export function ether(
 
 function ipv4(src: string, dst: string, protocol: number, body: number[], fragment = 0, words = 5) {
   const options = Array<number>(4 * (words - 5)).fill(1);
-  const length = 4 * words + body.length;
-  return [
-    ...[0x40 | words, 0, ...u16(length), 0, 0, ...u16(fragment), 64, protocol, 0, 0],
-    ...[...bytesOf(src), ...bytesOf(dst), ...options, ...body],
-  ];
+  const length = u16(4 * words + body.length);
+  const head = [0x40 | words, 0, ...length, 0, 0, ...u16(fragment), 64, protocol, 0, 0];
+  return [...head, ...bytesOf(src), ...bytesOf(dst), ...options, ...body];
 }
 
 function ipv6(src: string, dst: string, next: number, body: number[]) {
@@ -59,10 +57,8 @@ function ported(src: number, dst: number, size = 16) {
 
 function arp(sender: string, target: string, operation = 1) {
   const station = [0x5e, 0, 0x53, 0, 0, 1];
-  return [
-    ...[0, 1, 8, 0, 6, 4, 0, operation],
-    ...[...station, ...bytesOf(sender), 0, 0, 0, 0, 0, 0, ...bytesOf(target)],
-  ];
+  const head = [0, 1, 8, 0, 6, 4, 0, operation, ...station];
+  return [...head, ...bytesOf(sender), 0, 0, 0, 0, 0, 0, ...bytesOf(target)];
 }
 
 /** Some hundreds of frames: IPv4 and IPv6 of all protocols, fragments, options, ARP, RARP, tags, LLC, cut ones. */
