@@ -76,6 +76,12 @@ export const DROP_REASONS = [
   "ip_conflict",
   /** Policy DHCPForce: no DHCP server gave the source address. */
   "ip_not_leased",
+  /** A rule of the access list. */
+  "access_list",
+  /** The loss in per cent that a rule of the access list names. */
+  "access_loss",
+  /** A rule delays the frame, and there is no room for more that wait. */
+  "delay_full",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -1,4 +1,5 @@
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "../config/hub-options.ts";
+import type { AccessRule } from "../config/access-rule.ts";
 import type { CompatName } from "../config/compat.ts";
 
 /** What a hub is told about all of its ports; a change is another value. */
@@ -6,9 +7,12 @@ export interface HubSettings {
   readonly options: HubOptions;
   /** Improvements over the reference that are switched off (hub.md 17). */
   readonly compat: ReadonlySet<CompatName>;
+  /** In the order in which they are tried (hub.md 7). */
+  readonly access: readonly AccessRule[];
 }
 
 export const DEFAULT_HUB_SETTINGS: HubSettings = Object.freeze({
   options: DEFAULT_HUB_OPTIONS,
   compat: new Set<CompatName>(),
+  access: [],
 });

@@ -5,6 +5,7 @@ import type { IpAddress } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import { type Random, systemRandom } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
+import { AccessList } from "./access/access-list.ts";
 import { DirtyPorts } from "./dirty-ports.ts";
 import { DelayLine, type DelayedFrame } from "./delay-line.ts";
 import { Fdb, type FdbEntry } from "./fdb.ts";
@@ -40,6 +41,8 @@ export class Hub implements Switch {
   private readonly clock: Clock;
   private readonly random: Random;
   private readonly log: HubLog;
+  /** Where parts of the hub tell of themselves what is not about frames. */
+  private readonly plainLog: Log;
   /** By index, which is what tables hold; a place is empty after its port has left. */
   private readonly slots: (HubPort | undefined)[] = [];
   private readonly monitors: HubPort[] = [];
@@ -49,6 +52,7 @@ export class Hub implements Switch {
   private readonly forwarding: Forwarding;
   private readonly dirty = new DirtyPorts();
   private readonly delays: DelayLine<HubPort>;
+  private access: AccessList | undefined;
   private parts: HubParts;
   /** What ports counted that have left. */
   private readonly departed = new PortCounters();
@@ -65,6 +69,7 @@ export class Hub implements Switch {
     this.clock = options.clock;
     this.random = options.random ?? systemRandom;
     this.log = new HubLog(options.name, options.log);
+    this.plainLog = options.log;
     this.settings = options.settings ?? DEFAULT_HUB_SETTINGS;
     const seeds = new DataView(this.random.bytes(12).buffer);
     this.fdb = new Fdb(this.slots, seeds.getInt32(0));
@@ -96,10 +101,18 @@ export class Hub implements Switch {
     this.ips.isLazy = compat.has("mac-rules");
   }
 
+  private accessFor(settings: HubSettings): AccessList {
+    if (this.access?.isFor(settings)) return this.access;
+    this.access?.close();
+    const { clock, random, plainLog: log } = this;
+    return (this.access = new AccessList(settings, { clock, random, log }));
+  }
+
   private makeParts(): HubParts {
     const { settings, clock, random, log, fdb, ips: ipTable, ipCounts } = this;
     return {
       settings,
+      access: this.accessFor(settings),
       clock,
       random,
       log,
@@ -229,6 +242,7 @@ export class Hub implements Switch {
   close(reason: CloseReason = { code: "hub_closed" }): void {
     this.isClosed = true;
     this.delays.clear();
+    this.access?.close();
     for (const port of this.ports) port.close(reason);
   }
 }

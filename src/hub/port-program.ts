@@ -2,6 +2,8 @@
 // nothing: then whole runs pass (architecture.md 2). The order is that of hub.md 2.5.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
+import { accessArrival, accessDeparture } from "./access/access-check.ts";
+import type { AccessList } from "./access/access-list.ts";
 import { checksumCompletion } from "./checksum-completion.ts";
 import { defaultRouterRemover } from "./default-router.ts";
 import { dormancy } from "./dormancy.ts";
@@ -24,6 +26,7 @@ import { stormLimiter } from "./storm-limiter.ts";
 /** The parts of a hub that checks work with; one for all of its ports. */
 export interface HubParts {
   readonly settings: HubSettings;
+  readonly access: AccessList;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: HubLog;
@@ -66,6 +69,8 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       ...uploadShaper(port),
       ...arrivalPolicy(port),
       ...hubFilter(port, hub),
+      // The last but for learning: what a rule delays goes on from there.
+      ...accessArrival(port, hub),
     ],
     admission: [...addresses],
     flooding: [...addresses, ...stormLimiter(port, hub)],
@@ -74,6 +79,7 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       ...dormant.departure,
       ...departurePolicy(port),
       ...privacyFilter(port, hub),
+      ...accessDeparture(port, hub),
       ...downloadShaper(port),
     ],
     egress: [...defaultRouterRemover(port, hub), ...vlan.egress],

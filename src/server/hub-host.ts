@@ -283,8 +283,8 @@ export class HubHost implements Directory {
     return radiusUserName(this.#outside.realm, { user: alias ?? name, typedUser: name });
   }
 
-  #settingsOf({ options }: HubConfig): HubSettings {
-    return { options, compat: new Set(this.#deps.compat()) };
+  #settingsOf({ options, access }: HubConfig): HubSettings {
+    return { options, access, compat: new Set(this.#deps.compat()) };
   }
 
   #trustOf(config: HubConfig): TrustStore {
