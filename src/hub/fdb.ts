@@ -3,11 +3,20 @@ import { FDB_AGE_MS, MAX_FDB_ENTRIES, MAX_MAC_MOVES_PER_S, OWNERSHIP_MS } from "
 import type { MacAddress } from "../base/mac.ts";
 import { AgedTable } from "./aged-table.ts";
 import { DROP, PASS } from "./drop-reason.ts";
+import type { HubSettings } from "./hub-settings.ts";
 
 /** What learn() answers besides PASS and drop codes: the MAC went over to this port. */
 export const MOVED = -2;
 /** The frame goes on, though the port's share of the database is used up. */
 export const UNLEARNT = -3;
+/** The MAC was not known. */
+export const LEARNT = -5;
+
+/** Sources of the spanning tree frames of old D-Link switches, as first and last word; all of them have the same. */
+const DLINK_MACS = [
+  [0x0080, 0xc8000000 | 0],
+  [0x000d, 0x88000000 | 0],
+] as const;
 
 /** How firmly a port holds its MACs: always as the only host behind it, for 13 s, or not at all. */
 export type MacHold = "always" | "fresh" | "none";
@@ -26,6 +35,8 @@ export interface MacOwner {
 }
 
 export interface FdbEntry {
+  /** 32 bits, the entry's own for as long as it is there. */
+  readonly id: number;
   readonly mac: MacAddress;
   /** 0 for untagged frames. */
   readonly vlanId: number;
@@ -44,6 +55,11 @@ export class Fdb {
   private readonly table: AgedTable;
   /** Index of the port that lost the MAC at the last MOVED. */
   movedFrom = 0;
+  /** Without the improvements a to e of hub.md 2.7. */
+  private isReference = false;
+  private purgedAt = -Infinity;
+  /** Copies of those MACs are told by their bytes instead (dlink-echo.ts). */
+  private sparesDlink = false;
 
   /** `ports` is the hub's own list by index; `seed` is random. */
   constructor(ports: readonly (MacOwner | undefined)[], seed: number) {
@@ -55,12 +71,17 @@ export class Fdb {
     return this.table.size;
   }
 
-  /** Forgets what is older than 600 s: to be called before look-ups at a later time. */
-  expire(now: number): void {
-    this.table.expire(now);
+  configure({ options, compat }: HubSettings): void {
+    this.isReference = compat.has("mac-rules");
+    this.sparesDlink = options.FixForDLinkBPDU !== 0;
   }
 
-  /** Notes the source of a frame from `port`. Answers PASS, MOVED, UNLEARNT or a drop code. */
+  /** Forgets what is older than 600 s: to be called before look-ups at a later time. */
+  expire(now: number): void {
+    if (!this.isReference) this.table.expire(now);
+  }
+
+  /** Notes the source of a frame from `port`. Answers PASS, LEARNT, MOVED, UNLEARNT or a drop code. */
   learn(port: MacOwner, high: number, low: number, vlanId: number, now: number): number {
     const slot = this.find(high, low, vlanId);
     if (slot >= 0) {
@@ -68,10 +89,11 @@ export class Fdb {
       this.table.touch(slot, now);
       return PASS;
     }
+    if (this.isReference) this.purge(now);
     if (this.table.countOf(port.index) >= port.macLimit) return atLimit(port);
     if (this.table.size >= MAX_FDB_ENTRIES) return DROP.fdb_full;
     this.table.insert(port.index, now);
-    return PASS;
+    return LEARNT;
   }
 
   /** Index of the port behind which the MAC is, or -1. */
@@ -94,8 +116,9 @@ export class Fdb {
   /** Live entries, the one heard last first. */
   list(now: number): FdbEntry[] {
     const { table } = this;
-    table.expire(now);
+    this.expire(now);
     return Array.from(table.slots(), (slot) => ({
+      id: table.id(slot),
       mac: ((table.keyWord(slot, 0) >>> 12) * 2 ** 32 +
         (table.keyWord(slot, 1) >>> 0)) as MacAddress,
       vlanId: table.keyWord(slot, 0) & 0xfff,
@@ -115,11 +138,11 @@ export class Fdb {
     const { table } = this;
     const holder = this.ports[table.owner(slot)];
     const isFresh = now - table.updated(slot) < OWNERSHIP_MS;
-    if (
-      holder?.macHold === "always" ||
-      (isFresh && (port.checksMac || (port.isNetworkSession && holder?.macHold === "fresh")))
-    )
-      return DROP.mac_spoof;
+    const isChecked = port.checksMac && !(this.sparesDlink && this.isDlink(slot));
+    if (isFresh && isChecked) return DROP.mac_spoof;
+    if (this.isReference) return this.reassign(slot, port, now);
+    const isHeld = port.isNetworkSession && holder?.macHold === "fresh";
+    if (holder?.macHold === "always" || (isFresh && isHeld)) return DROP.mac_spoof;
     // The reference asks for the limit at unknown MACs only: a client could take over any number (2.7 b).
     if (table.countOf(port.index) >= port.macLimit) return atLimit(port);
     // Moves of this second are counted in the low byte, under the second that they belong to.
@@ -128,10 +151,30 @@ export class Fdb {
     const moves = note >>> 8 === second ? note & 0xff : 0;
     if (moves >= MAX_MAC_MOVES_PER_S) return DROP.mac_flap;
     table.setNote(slot, (second << 8) | (moves + 1));
-    this.movedFrom = table.owner(slot);
-    table.reassign(slot, port.index, now);
+    return this.reassign(slot, port, now);
+  }
+
+  private reassign(slot: number, port: MacOwner, now: number): number {
+    this.movedFrom = this.table.owner(slot);
+    this.table.reassign(slot, port.index, now);
     return MOVED;
   }
+
+  /** The reference's ageing: when a MAC is learnt, at most once a second. */
+  private purge(now: number): void {
+    if (now - this.purgedAt < 1000) return;
+    this.purgedAt = now;
+    this.table.expire(now);
+  }
+
+  private isDlink(slot: number): boolean {
+    return isDlinkMac(this.table.keyWord(slot, 0) >>> 12, this.table.keyWord(slot, 1));
+  }
+}
+
+/** The MAC is handed in as learn() takes it. */
+export function isDlinkMac(high: number, low: number): boolean {
+  return DLINK_MACS.some(([first, last]) => high === first && low === last);
 }
 
 function atLimit(port: MacOwner): number {

@@ -8,15 +8,23 @@ import {
   MIN_FRAME_BYTES,
 } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
-import type { HubOptions } from "../config/hub-options.ts";
 import { Delivery } from "./delivery.ts";
 import { DROP, PASS, TAKEN } from "./drop-reason.ts";
-import { type Fdb, MOVED, UNLEARNT } from "./fdb.ts";
+import { type Fdb, LEARNT, MOVED, UNLEARNT } from "./fdb.ts";
 import type { FrameCheck } from "./frame-check.ts";
 import { ETHERTYPE, FrameView, MIN_ETHERTYPE } from "./frame-view.ts";
 import type { HubLog } from "./hub-log.ts";
 import type { HubPort } from "./hub-port.ts";
-import { CUT, isBadSource, isGroup, isPause, lowerDestination, vlanIdOf } from "./layer2.ts";
+import type { HubSettings } from "./hub-settings.ts";
+import {
+  bridgeIdAt,
+  CUT,
+  isBadSource,
+  isGroup,
+  isPause,
+  lowerDestination,
+  vlanIdOf,
+} from "./layer2.ts";
 import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { DROPPED, FLOOD, FLOOD_GROUP, NOWHERE } from "./route.ts";
@@ -39,6 +47,10 @@ export class Forwarding {
   private tagType: number = ETHERTYPE.VLAN;
   /** VLAN ids are part of what is learnt (option NoManageVlanId). */
   private keepsVlans = true;
+  /** What is learnt of a frame of the spanning tree is the bridge that it tells of (option NoLookBPDUBridgeId). */
+  private learnsBridgeIds = true;
+  /** Group addresses may be sources, as in the reference (hub.md 2.7 c). */
+  private allowsGroups = false;
 
   /** The lists are the hub's own; `departed` counts what ports lost that are gone. */
   constructor(
@@ -57,11 +69,13 @@ export class Forwarding {
     this.delivery = new Delivery(lists.slots, lists.monitors, this.frame, deps.departed);
   }
 
-  /** Applies the hub's options on VLAN tags and parsing. */
-  configure({ VlanTypeId, NoManageVlanId, DisableIPParsing }: HubOptions): void {
-    this.tagType = VlanTypeId || ETHERTYPE.VLAN;
-    this.keepsVlans = NoManageVlanId === 0;
-    this.frame.configure(this.tagType, DisableIPParsing === 0);
+  /** Applies the hub's options on VLAN tags, parsing and learning. */
+  configure({ options, compat }: HubSettings): void {
+    this.tagType = options.VlanTypeId || ETHERTYPE.VLAN;
+    this.keepsVlans = options.NoManageVlanId === 0;
+    this.learnsBridgeIds = options.NoLookBPDUBridgeId === 0;
+    this.allowsGroups = compat.has("mac-rules");
+    this.frame.configure(this.tagType, options.DisableIPParsing === 0);
   }
 
   /**
@@ -92,7 +106,7 @@ export class Forwarding {
   ): void {
     const { view, end } = run;
     const now = this.clock.now();
-    const { frame, tagType, keepsVlans } = this;
+    const { frame, tagType, keepsVlans, allowsGroups } = this;
     const { admission, flooding } = from.program;
     this.fdb.expire(now);
     shareRun(out, run);
@@ -119,18 +133,24 @@ export class Forwarding {
         route = DROPPED - DROP.frame_length;
       } else {
         const word0 = view.getInt32(start);
-        const word1 = view.getInt32(start + 4);
-        const word2 = view.getInt32(start + 8);
+        let word1 = view.getInt32(start + 4);
+        let word2 = view.getInt32(start + 8);
         const type = view.getUint16(start + 12);
         let vlan = 0;
         if (type < MIN_ETHERTYPE || type === ETHERTYPE.VLAN || type === tagType) {
           vlan = vlanIdOf(view, start, size, type, tagType);
           if (vlan !== CUT && !keepsVlans) vlan = 0;
+          const bridge =
+            type < MIN_ETHERTYPE && vlan !== CUT ? this.bridgeIdAt(view, start, type) : -1;
+          if (bridge >= 0) {
+            word1 = (word1 & 0xffff0000) | view.getUint16(bridge);
+            word2 = view.getInt32(bridge + 2);
+          }
         }
         route = PASS;
         if (arrival.length > 0) {
           if (vlan === CUT) route = DROPPED - DROP.frame_header;
-          else if (isBadSource(word0, word1, word2)) route = DROPPED - DROP.src_mac;
+          else if (isBadSource(word0, word1, word2, allowsGroups)) route = DROPPED - DROP.src_mac;
           else {
             frame.aim(view, start, next, type);
             frame.from = from;
@@ -185,6 +205,15 @@ export class Forwarding {
     if (count > 0) this.delivery.emit(from, target, out, begin, at, count, targetJudged, now);
   }
 
+  /** Where the address lies that is learnt instead of the source, or -1. */
+  private bridgeIdAt(view: DataView, start: number, length: number): number {
+    if (!this.learnsBridgeIds) return -1;
+    const at = bridgeIdAt(view, start, length);
+    // A bridge without an address is learnt by that of its frames.
+    const isUsable = at >= 0 && (view.getUint8(at) & 1) === 0 && !isZero(view, at);
+    return isUsable ? at : -1;
+  }
+
   /** Learns the source of a frame and says where it goes. */
   private route(
     from: HubPort,
@@ -195,7 +224,7 @@ export class Forwarding {
     now: number,
   ): number {
     if (!from.isAttached) return DROPPED - DROP.port_closed;
-    if (isBadSource(word0, word1, word2)) return DROPPED - DROP.src_mac;
+    if (isBadSource(word0, word1, word2, this.allowsGroups)) return DROPPED - DROP.src_mac;
     if (isPause(word0, word1)) return DROPPED - DROP.pause_frame;
 
     const srcHigh = word1 & 0xffff;
@@ -204,6 +233,8 @@ export class Forwarding {
       const mac = (srcHigh * 2 ** 32 + (word2 >>> 0)) as MacAddress;
       if (learnt === UNLEARNT) {
         from.counters.unlearnt += 1;
+      } else if (learnt === LEARNT) {
+        this.log.registered(mac, vlan, from.name, now);
       } else if (learnt === MOVED) {
         this.log.moved(mac, vlan, this.slots[this.fdb.movedFrom]?.name, from.name, now);
       } else {
@@ -228,6 +259,10 @@ export class Forwarding {
     }
     return PASS;
   }
+}
+
+function isZero(view: DataView, at: number): boolean {
+  return view.getUint16(at) === 0 && view.getUint32(at + 2) === 0;
 }
 
 function lose(counters: PortCounters, code: number, count: number): void {

@@ -11,10 +11,11 @@ import {
   releaseRun,
   shareRun,
 } from "./port.ts";
+import type { HubSettings } from "./hub-settings.ts";
 import { PortCounters } from "./port-counters.ts";
 import type { PortIdentity, PortKind } from "./port-identity.ts";
 import type { PortProgram } from "./port-program.ts";
-import { KIND_RULES, macLimitOf, type PortAccess } from "./port-rules.ts";
+import { checksMac, KIND_RULES, macLimitOf, type PortAccess } from "./port-rules.ts";
 import { runScratch } from "./run-scratch.ts";
 import { isUrgent } from "./urgent.ts";
 
@@ -27,6 +28,7 @@ export interface Switch {
   soil(port: HubPort): void;
   detach(port: HubPort): void;
   compile(port: HubPort): PortProgram;
+  readonly settings: HubSettings;
 }
 
 /** One port of a hub: the sink that the cable is plugged into, with its rules and counters. */
@@ -89,7 +91,7 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
     const limit = macLimitOf({ kind: this.kind, user: this.user, policy });
     this.macLimit = limit.macLimit;
     this.macLimitDrops = limit.macLimitDrops;
-    this.checksMac = KIND_RULES[this.kind].checksMac || policy.check_mac;
+    this.checksMac = checksMac(this, this.within.settings.options);
   }
 
   deliver(run: FrameRun): void {

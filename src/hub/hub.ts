@@ -95,10 +95,11 @@ export class Hub implements Switch {
   }
 
   private configureTables(): void {
-    const { options, compat } = this.settings;
-    this.forwarding.configure(options);
-    this.log.configure(options);
-    this.ips.isLazy = compat.has("mac-rules");
+    const { settings } = this;
+    this.forwarding.configure(settings);
+    this.fdb.configure(settings);
+    this.log.configure(settings.options);
+    this.ips.isLazy = settings.compat.has("mac-rules");
   }
 
   private accessFor(settings: HubSettings): AccessList {

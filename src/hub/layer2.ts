@@ -10,6 +10,10 @@ const TAGGED_BYTES = 18;
 const LLC_BYTES = 3;
 const SNAP_BYTES = 8;
 const SNAP_SAPS = 0xaaaa;
+const BPDU_SAPS = 0x4242;
+const BPDU_BYTES = 35;
+/** The address of the bridge identifier behind the start of the LLC header. */
+const BRIDGE_ID_AT = LLC_BYTES + 19;
 
 /**
  * The VLAN id of a frame that is tagged (IEEE 802.1Q) or has a length field (IEEE 802.3), 0 without a tag,
@@ -43,16 +47,35 @@ export function isGroup(word0: number): boolean {
   return (word0 & 0x01000000) !== 0;
 }
 
-/** A source that is a group, zero or the destination itself (hub.md 2.5 step 3, 2.7 c). */
-export function isBadSource(word0: number, word1: number, word2: number): boolean {
+/**
+ * A source that is a group, zero or the destination itself (hub.md 2.5 step 3, 2.7 c).
+ * @param allowsGroups all groups but broadcast are good, as the reference has it
+ */
+export function isBadSource(
+  word0: number,
+  word1: number,
+  word2: number,
+  allowsGroups = false,
+): boolean {
   const high = word1 & 0xffff;
-  if ((high & 0x0100) !== 0 || (high === 0 && word2 === 0)) return true;
+  if ((high & 0x0100) !== 0 && !(allowsGroups && (high !== 0xffff || word2 !== -1))) return true;
+  if (high === 0 && word2 === 0) return true;
   return word2 === lowerDestination(word0, word1) && high === word0 >>> 16;
 }
 
 /** 01-80-C2-00-00-01, which no bridge forwards (IEEE 802.3 31B); the other reserved groups pass (FR-15). */
 export function isPause(word0: number, word1: number): boolean {
   return word0 === (0x0180c200 | 0) && word1 >>> 16 === 0x0001;
+}
+
+/**
+ * Where the bridge identifier's address lies in a frame of the spanning tree, or -1 if the frame is none or ends
+ * before it: LLC 42 42, then a configuration or rapid BPDU (IEEE 802.1D 9.3).
+ * @param length the length field of the frame (IEEE 802.3)
+ */
+export function bridgeIdAt(view: DataView, start: number, length: number): number {
+  const isBpdu = view.getUint16(start + UNTAGGED_BYTES) === BPDU_SAPS;
+  return isBpdu && length >= LLC_BYTES + BPDU_BYTES ? start + UNTAGGED_BYTES + BRIDGE_ID_AT : -1;
 }
 
 /** The last 32 bits of the destination. */

@@ -7,6 +7,7 @@ import type { AccessList } from "./access/access-list.ts";
 import { checksumCompletion } from "./checksum-completion.ts";
 import { defaultRouterRemover } from "./default-router.ts";
 import { dormancy } from "./dormancy.ts";
+import { dlinkEcho } from "./dlink-echo.ts";
 import type { Fdb } from "./fdb.ts";
 import type { FrameCheck, RunRewriter } from "./frame-check.ts";
 import type { FrameView } from "./frame-view.ts";
@@ -60,6 +61,7 @@ export interface PortProgram {
 export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
   const vlan = sessionVlan(port, hub);
   const dormant = dormancy(port, hub);
+  const dlink = dlinkEcho(port, hub);
   const addresses = ipAdmission(port, hub);
   return {
     // What a SYN says is mended in its checksum, which has to be there by then.
@@ -69,6 +71,7 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       ...uploadShaper(port),
       ...arrivalPolicy(port),
       ...hubFilter(port, hub),
+      ...dlink.arrival,
       // The last but for learning: what a rule delays goes on from there.
       ...accessArrival(port, hub),
     ],
@@ -81,6 +84,7 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       ...privacyFilter(port, hub),
       ...accessDeparture(port, hub),
       ...downloadShaper(port),
+      ...dlink.departure,
     ],
     egress: [...defaultRouterRemover(port, hub), ...vlan.egress],
   };

@@ -5,6 +5,7 @@ import {
   MAX_FDB_ENTRIES_PER_PORT,
   MIN_IPV6_LIMIT,
 } from "../base/limits.ts";
+import type { HubOptions } from "../config/hub-options.ts";
 import type { Policy } from "../config/policy.ts";
 import type { MacHold } from "./fdb.ts";
 import type { PortKind } from "./port-identity.ts";
@@ -42,6 +43,14 @@ export const KIND_RULES: Readonly<Record<PortKind, KindRules>> = {
   "secure-nat": HOST,
   l3: HOST,
 };
+
+/** A port may not take a fresh MAC from another one: policy CheckMac, which local bridges always have (hub.md 2.7). */
+export function checksMac(
+  { kind, policy }: Pick<PortAccess, "kind" | "policy">,
+  { DisableCheckMacOnLocalBridge: isExempt }: HubOptions,
+): boolean {
+  return policy.check_mac || (KIND_RULES[kind].checksMac && !isExempt);
+}
 
 export interface MacLimit {
   readonly macLimit: number;

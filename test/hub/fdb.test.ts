@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { FDB_AGE_MS, MAX_FDB_ENTRIES, OWNERSHIP_MS } from "../../src/base/limits.ts";
 import { DROP, PASS } from "../../src/hub/drop-reason.ts";
-import { Fdb, type MacOwner, MOVED, UNLEARNT } from "../../src/hub/fdb.ts";
+import { Fdb, LEARNT, type MacOwner, MOVED, UNLEARNT } from "../../src/hub/fdb.ts";
+import { DEFAULT_HUB_SETTINGS } from "../../src/hub/hub-settings.ts";
 import { mac } from "./frames.ts";
 
 const HIGH = 0x0200;
@@ -55,9 +56,9 @@ describe("Fdb", () => {
     const strict = port({ macLimit: 3 });
     const ample = port({ macLimit: 2, macLimitDrops: false });
     const answers = [1, 2, 3, 4].map((low) => fdb.learn(strict, HIGH, low, 0, 0));
-    expect(answers).toEqual([PASS, PASS, PASS, DROP.mac_limit]);
+    expect(answers).toEqual([LEARNT, LEARNT, LEARNT, DROP.mac_limit]);
     const others = [11, 12, 13].map((low) => fdb.learn(ample, HIGH, low, 0, 0));
-    expect(others).toEqual([PASS, PASS, UNLEARNT]);
+    expect(others).toEqual([LEARNT, LEARNT, UNLEARNT]);
     expect([countOf(0), countOf(1)]).toEqual([3, 2]);
   });
 
@@ -77,7 +78,7 @@ describe("Fdb", () => {
     expect(fdb.movedFrom).toBe(a.index);
     expect(fdb.lookup(HIGH, 1, 0)).toBe(b.index);
     expect(fdb.list(10)).toEqual([
-      { mac: mac(1), vlanId: 0, port: b.index, created: 10, updated: 10 },
+      { id: 1, mac: mac(1), vlanId: 0, port: b.index, created: 10, updated: 10 },
     ]);
     expect([countOf(0), countOf(1)]).toEqual([0, 1]);
   });
@@ -85,7 +86,7 @@ describe("Fdb", () => {
   test("learn() follows ten moves in a second and then none until the next", () => {
     const sides = [port(), port()];
     const flip = (i: number, now: number) => fdb.learn(sides[i % 2]!, HIGH, 1, 0, now);
-    expect(flip(0, 5000)).toBe(PASS);
+    expect(flip(0, 5000)).toBe(LEARNT);
     for (let i = 1; i <= 10; i += 1) expect(flip(i, 5000 + i)).toBe(MOVED);
     expect(flip(11, 5011)).toBe(DROP.mac_flap);
     expect(fdb.lookup(HIGH, 1, 0)).toBe(0);
@@ -137,5 +138,55 @@ describe("Fdb", () => {
     expect(fdb.remove(entry!.mac, 0)).toBe(false);
     expect(fdb.remove(entry!.mac, 7)).toBe(true);
     expect(fdb.size).toBe(0);
+  });
+
+  test("list() gives entries an id that stays with them through refreshes and moves", () => {
+    const [a, b] = [port(), port()];
+    for (const low of [1, 2, 3]) fdb.learn(a, HIGH, low, 0, 0);
+    const idOf = (low: number) => fdb.list(0).find((entry) => entry.mac === mac(low))!.id;
+    const ids = [1, 2, 3].map(idOf);
+    expect(new Set(ids).size).toBe(3);
+    fdb.remove(mac(1), 0);
+    fdb.learn(a, HIGH, 2, 0, 1);
+    fdb.learn(b, HIGH, 3, 0, 1);
+    fdb.learn(a, HIGH, 1, 0, 1);
+    expect([2, 3].map(idOf)).toEqual(ids.slice(1));
+    expect(ids).not.toContain(idOf(1));
+  });
+
+  describe("configure() with mac-rules", () => {
+    beforeEach(() => {
+      fdb.configure({ ...DEFAULT_HUB_SETTINGS, compat: new Set(["mac-rules"]) });
+    });
+
+    test("expire() and lookup() keep old entries until another MAC is learnt, once a second", () => {
+      const a = port();
+      fdb.learn(a, HIGH, 1, 0, 0);
+      fdb.expire(FDB_AGE_MS + 1);
+      expect([fdb.lookup(HIGH, 1, 0), fdb.list(FDB_AGE_MS + 1).length]).toEqual([0, 1]);
+      fdb.learn(a, HIGH, 2, 0, FDB_AGE_MS);
+      fdb.learn(a, HIGH, 3, 0, FDB_AGE_MS + 999);
+      expect(fdb.lookup(HIGH, 1, 0)).toBe(0);
+      fdb.learn(a, HIGH, 4, 0, FDB_AGE_MS + 1000);
+      expect(fdb.lookup(HIGH, 1, 0)).toBe(-1);
+    });
+
+    test("learn() lets a port at its limit take over MACs, from bridges and hosts, at any rate", () => {
+      const bridge = port({ macHold: "fresh" });
+      const host = port({ macHold: "always" });
+      const client = port({ macLimit: 1 });
+      fdb.learn(bridge, HIGH, 1, 0, 0);
+      fdb.learn(host, HIGH, 2, 0, 0);
+      expect([1, 2].map((low) => fdb.learn(client, HIGH, low, 0, 0))).toEqual([MOVED, MOVED]);
+      for (let i = 0; i < 50; i += 1)
+        expect(fdb.learn(i % 2 === 0 ? bridge : client, HIGH, 1, 0, 1)).toBe(MOVED);
+    });
+
+    test("learn() keeps fresh MACs from ports that check them", () => {
+      const [a, checking] = [port(), port({ checksMac: true })];
+      fdb.learn(a, HIGH, 1, 0, 0);
+      expect(fdb.learn(checking, HIGH, 1, 0, OWNERSHIP_MS - 1)).toBe(DROP.mac_spoof);
+      expect(fdb.learn(checking, HIGH, 1, 0, OWNERSHIP_MS)).toBe(MOVED);
+    });
   });
 });
