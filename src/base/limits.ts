@@ -82,6 +82,13 @@ export const MAX_SESSIONS = 4096;
 export const MAX_USERS_PER_HUB = 10_000;
 /** Links to other hubs that one hub dials. */
 export const MAX_CASCADES_PER_HUB = 1024;
+/** Interfaces of this machine that a hub leads to. */
+export const MAX_BRIDGES_PER_HUB = 64;
+/** IFNAMSIZ less the zero at its end. */
+export const MAX_INTERFACE_NAME_BYTES = 15;
+/** Of an interface that a bridge makes: the least that IPv4 counts on, and what leaves room for a tag in a frame. */
+export const MIN_BRIDGE_MTU = 576;
+export const MAX_BRIDGE_MTU = 1582;
 
 export const MAX_PASSWORD_BYTES = 1024;
 /** Certificate and signature of a login: what stock servers take, and an RSA key of 4096 bits. */

@@ -56,3 +56,18 @@ export function emptyDeviceStats(): DeviceStats {
     },
   };
 }
+
+/** Adds what another port on the same interface has done. */
+export function addDeviceStats(sum: DeviceStats, more: DeviceStats): void {
+  for (const key of NUMBERS) sum[key] += more[key];
+  for (const reason of DEVICE_DROP_REASONS) sum.drops[reason] += more.drops[reason];
+}
+
+const NUMBERS = [
+  "ingressFrames",
+  "ingressBytes",
+  "egressFrames",
+  "egressBytes",
+  "reads",
+  "writes",
+] as const satisfies readonly (keyof DeviceStats)[];

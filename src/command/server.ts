@@ -9,6 +9,7 @@ import { formatProblem, type ConfigProblem } from "../config/problem.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
+import { tapMac } from "../config/tap-mac.ts";
 import { createLog, type Log, type LogFormat } from "../observe/log.ts";
 import { openServiceNotifier, type ServiceNotifier } from "../platform/sd-notify.ts";
 import { raisePriority } from "../platform/priority.ts";
@@ -117,6 +118,7 @@ async function openServer(
     clock,
     random,
     log,
+    tapMac: (device) => tapMac(store.objects, device, { random, now: clock.wall() }),
     generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
     books: store.counters,
     linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),

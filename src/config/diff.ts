@@ -17,6 +17,7 @@ export type ConfigStep =
   | { readonly kind: "hub_removed"; readonly name: string }
   | UserStep
   | CascadeStep
+  | BridgeStep
   | { readonly kind: "server_changed"; readonly changed: readonly ServerField[] }
   | { readonly kind: "tls_changed" }
   | { readonly kind: "log_changed" }
@@ -48,6 +49,15 @@ export interface CascadeStep {
   /** Name of the hub. */
   readonly hub: string;
   readonly name: string;
+}
+
+/** Bridges of hubs that come or go have no steps of their own. */
+export interface BridgeStep {
+  readonly kind: "bridge_added" | "bridge_changed" | "bridge_removed";
+  /** Name of the hub. */
+  readonly hub: string;
+  /** The interface. */
+  readonly device: string;
 }
 
 const HUB_FIELDS = [
@@ -158,6 +168,13 @@ function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {
     }
   }
   for (const { name } of cascades.removed) steps.push({ kind: "cascade_removed", hub, name });
+  const bridges = pairUp(before.bridges, after.bridges, ({ device }) => device);
+  for (const { device } of bridges.added) steps.push({ kind: "bridge_added", hub, device });
+  for (const [old, next] of bridges.kept) {
+    if (!Bun.deepEquals(old, next, true))
+      steps.push({ kind: "bridge_changed", hub, device: next.device });
+  }
+  for (const { device } of bridges.removed) steps.push({ kind: "bridge_removed", hub, device });
   return steps;
 }
 

@@ -2,6 +2,7 @@ import { MAX_NAME_CHARS, MAX_SESSIONS, MAX_SOURCE_RULES } from "../base/limits.t
 import { access } from "./access-shape.ts";
 import { isFromKnownIssuer } from "../crypto/revocation-list.ts";
 import { adminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
+import { bridges } from "./bridge-shape.ts";
 import { cascade, CASCADE_NAMES, type CascadeConfig } from "./cascade-shape.ts";
 import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
 import { hubOptions } from "./hub-options-shape.ts";
@@ -72,6 +73,7 @@ export const hub: Shape<HubEntry> = refine(
     group: setting(named(group, GROUP_NAMES), []),
     user: setting(named(user, USER_NAMES), []),
     cascade: setting(named(cascade, CASCADE_NAMES), []),
+    bridge: setting(bridges, []),
   }),
   (value, node, place) => {
     const groups = value.group.map((entry): GroupConfig => ({ name: entry.name, ...entry.value }));
@@ -128,6 +130,7 @@ export const hub: Shape<HubEntry> = refine(
       groups,
       users,
       cascades: value.cascade.map((entry): CascadeConfig => ({ name: entry.name, ...entry.value })),
+      bridges: value.bridge,
     };
   },
 );

@@ -2,6 +2,7 @@ import type { Net } from "../base/ip.ts";
 import type { LogFormat, LogLevel } from "../observe/log.ts";
 import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import type { BridgeConfig } from "./bridge-shape.ts";
+import type { BridgeConfig } from "./bridge-shape.ts";
 import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
@@ -121,6 +122,8 @@ export interface HubConfig {
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
   readonly cascades: readonly CascadeConfig[];
+  /** No two lead to one interface. */
+  readonly bridges: readonly BridgeConfig[];
   /** No two lead to one interface. */
   readonly bridges: readonly BridgeConfig[];
 }
@@ -251,5 +254,6 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   groups: [],
   users: [],
   cascades: [],
+  bridges: [],
   bridges: [],
 });

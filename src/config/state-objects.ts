@@ -29,9 +29,9 @@ export interface ObjectOverride {
 
 /**
  * The kinds of objects that own themselves (config-proposal.md 1). A cascade is named as `hub/name`; a known server, whose
- * certificate was pinned, stands in no file.
+ * certificate was pinned, and a TAP, whose MAC was made, stand in no file.
  */
-export type ObjectKind = "account" | "nic" | "cascade" | "known_server";
+export type ObjectKind = "account" | "nic" | "cascade" | "known_server" | "tap";
 
 /** One path for each item, told apart from all others: `account.hq.password`. */
 export function objectPath(kind: ObjectKind, name: string, key?: string): string {

@@ -24,3 +24,6 @@ export function watchShared(fd: number, onReadable: () => void): Watch {
     },
   };
 }
+
+/** The shared poller for those who take one; closing it is not theirs. */
+export const sharedPoller: Poller = { add: watchShared, close: () => undefined };

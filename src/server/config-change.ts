@@ -19,6 +19,10 @@ export function describeStep(step: ConfigStep): string {
       return `hub.${step.hub}.user.${step.user.name} changed: ${step.changed.join(", ")}`;
     case "user_removed":
       return `hub.${step.hub}.user.${step.name} removed`;
+    case "bridge_added":
+    case "bridge_changed":
+    case "bridge_removed":
+      return `hub.${step.hub}.bridge ${step.device} ${step.kind.slice("bridge_".length)}`;
     case "cascade_added":
     case "cascade_changed":
     case "cascade_removed":

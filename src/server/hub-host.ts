@@ -18,6 +18,7 @@ import type { HubSettings } from "../hub/hub-settings.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
 import { HUB_ID_BYTES } from "../session/welcome.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
+import { type BridgeDeps, type BridgeStatus, HubBridges } from "./hub-bridges.ts";
 import { type InnerPlug, type InnerSession, InnerSessions } from "./inner-session.ts";
 import { type CounterBooks, Ledger } from "./ledger.ts";
 import {
@@ -30,7 +31,7 @@ import { RevocationFiles } from "./revocation-files.ts";
 import { checkRoom, type CountedSession, withinLimits } from "./session-rules.ts";
 import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 
-export interface HostDeps extends OutsideDeps {
+export interface HostDeps extends OutsideDeps, Pick<BridgeDeps, "tapMac"> {
   readonly generatedVerifier: GeneratedVerifierOf;
   readonly books: CounterBooks;
   /** Path of the helper for users of an NT domain, as it is now. */
@@ -54,6 +55,7 @@ export class HubHost implements Directory {
   /** What the hub, its users and groups have carried in all their time. */
   readonly ledger: Ledger;
   readonly #inner: InnerSessions;
+  readonly #bridges: HubBridges;
   /** By session name. */
   readonly #stays = new Map<string, Stay>();
   readonly #outside: OutsideAuthorities;
@@ -77,6 +79,8 @@ export class HubHost implements Directory {
     this.#outside = new OutsideAuthorities(config.name, outsideOf(config, deps.ntlmAuth()), deps);
     this.#revocationFiles = new RevocationFiles(deps, (crl) => this.#revoke(crl));
     this.#revocationFiles.watch(config);
+    this.#bridges = new HubBridges(this, deps);
+    this.#bridges.reconfigure(config);
   }
 
   get hubName(): string {
@@ -108,6 +112,11 @@ export class HubHost implements Directory {
   /** Sessions of the server's own. */
   get innerSessions(): readonly InnerSession[] {
     return this.#inner.list;
+  }
+
+  /** Local bridges, those that are offline included. */
+  get bridges(): readonly BridgeStatus[] {
+    return this.#bridges.list;
   }
 
   /** Plugs in a session of the server's own; whoever owns the cable unplugs it before closing that. */
@@ -204,6 +213,7 @@ export class HubHost implements Directory {
     this.#revocationFiles.watch(next);
     const settings = this.#settingsOf(next);
     if (!Bun.deepEquals(settings, this.hub.settings, true)) this.hub.reconfigure(settings);
+    this.#bridges.reconfigure(next);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
     for (const stay of this.#stays.values()) this.#review(stay);
   }
@@ -223,6 +233,7 @@ export class HubHost implements Directory {
   /** Resolves when those outside have heard of it, or have had the time to. */
   async close(reason: "hub_removed" | "server_stopping" = "hub_removed"): Promise<void> {
     this.#revocationFiles.close();
+    this.#bridges.close();
     this.closeSessions({ code: reason });
     this.hub.close();
     this.ledger.close();

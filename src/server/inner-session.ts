@@ -31,6 +31,8 @@ export interface InnerSession {
 export interface InnerPlug {
   readonly kind: InnerKind;
   readonly policy: Policy;
+  /** It gets a copy of all frames and sends none. */
+  readonly isMonitor?: boolean;
   /** The other end of the tunnel of a cascade. */
   readonly remoteAddress?: string;
 }
@@ -53,10 +55,17 @@ export class InnerSessions {
   }
 
   /** @param number of the session in this hub, from the counter that all sessions share (hub.md 5.2) */
-  plug(cable: Port, { kind, policy, remoteAddress }: InnerPlug, number: number, wall: number) {
+  plug(cable: Port, plug: InnerPlug, number: number, wall: number) {
+    const { kind, policy, remoteAddress, isMonitor = false } = plug;
     const { tag, user, host } = CAPTIONS[kind];
     const name = `SID-${tag}-${number}`;
-    const port = this.#hub.attach(cable, { kind, user, name, policy, remoteAddress });
+    const port = this.#hub.attach(cable, {
+      kind: isMonitor ? "monitor" : kind,
+      user,
+      name,
+      policy,
+      remoteAddress,
+    });
     const session: InnerSession = { name, kind, user, host, port, since: wall };
     const { counters } = port;
     this.#open.set(session, this.#ledger.open({ user: undefined, group: undefined, counters }));

@@ -2,6 +2,7 @@ import { Authenticator } from "../auth/authenticator.ts";
 import { Lockout } from "../auth/lockout.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { ExitError, EXIT, messageOf } from "../base/errors.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { LinkMemory } from "../cascade/link-memory.ts";
@@ -32,6 +33,8 @@ export interface ServerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly generatedVerifier: GeneratedVerifierOf;
+  /** Of an interface that a bridge makes: kept from one run to the next. */
+  readonly tapMac: (device: string) => MacAddress;
   readonly linkMemory: LinkMemory;
   readonly books: CounterBooks;
 }
@@ -185,6 +188,9 @@ export class Server {
         case "bridge_added":
         case "bridge_changed":
         case "bridge_removed":
+        case "bridge_added":
+        case "bridge_changed":
+        case "bridge_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":
@@ -240,10 +246,10 @@ export class Server {
   // Parts.
 
   #openHub(config: HubConfig): void {
-    const { clock, random, log, generatedVerifier, books } = this.#options;
+    const { clock, random, log, generatedVerifier, tapMac, books } = this.#options;
     const ntlmAuth = () => this.#config.server.ntlmAuth;
     const compat = () => this.#config.server.compat;
-    const deps = { clock, random, log, generatedVerifier, books, ntlmAuth, compat };
+    const deps = { clock, random, log, generatedVerifier, tapMac, books, ntlmAuth, compat };
     this.hubs.set(config.name.toLowerCase(), new HubHost(config, deps));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,

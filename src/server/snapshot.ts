@@ -5,6 +5,7 @@ import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRow } from "../config/counter-store.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
+import type { BridgeStatus } from "./hub-bridges.ts";
 import type { HubHost } from "./hub-host.ts";
 import type { InnerKind } from "./inner-session.ts";
 import type { ListenerState } from "./listeners.ts";
@@ -41,6 +42,8 @@ export interface HubSnapshot {
   /** Sessions of the server's own: local bridges, cascades. */
   readonly innerSessions: readonly InnerSnapshot[];
   readonly cascades: readonly CascadeStatus[];
+  /** Local bridges, those that are offline included. */
+  readonly bridges: readonly BridgeStatus[];
   readonly macTable: readonly MacSnapshot[];
   readonly traffic: CounterRecord;
   /** In all its time, earlier runs of the server included. */
@@ -141,6 +144,7 @@ function hubSnapshot(host: HubHost, now: number): Omit<HubSnapshot, "cascades"> 
       since: new Date(since).toISOString(),
       traffic: port.counters.record(),
     })),
+    bridges: host.bridges,
     macTable: host.hub.macTable().map(({ mac, vlanId, port, created, updated }) => ({
       mac: formatMac(mac),
       vlan: vlanId,

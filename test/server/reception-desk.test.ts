@@ -13,6 +13,7 @@ import { DIRECTION } from "../../src/session/connection.ts";
 import { Session } from "../../src/session/session.ts";
 import { FakeLink } from "../support/fake-link.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { MAC_ZERO } from "../../src/base/mac.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import {
   ANONYMOUS,
@@ -70,6 +71,7 @@ class World {
       log: this.log,
       random: seededRandom(3),
       books: memoryBooks(),
+      tapMac: () => MAC_ZERO,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
       ntlmAuth: () => "/usr/bin/ntlm_auth",
       compat: () => [],

@@ -11,6 +11,7 @@ import { startServer } from "../../src/server/server.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import type { Peer } from "../support/peer.ts";
 import { until } from "../support/process.ts";
+import { MAC_ZERO } from "../../src/base/mac.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import {
   hub,
@@ -403,6 +404,7 @@ describe("startServer()", () => {
       log: recordingLog(),
       books: memoryBooks(),
       linkMemory: new MapLinkMemory(),
+      tapMac: () => MAC_ZERO,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
     }).catch((error: unknown) => error);
     expect(await failed).toBeInstanceOf(ConfigError);

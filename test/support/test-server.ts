@@ -34,6 +34,7 @@ import { MapLinkMemory } from "./link-memory.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Peer, RawPeer, type PeerLogin, type PeerOptions } from "./peer.ts";
 import { until } from "./process.ts";
+import { MAC_ZERO } from "../../src/base/mac.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { memoryBooks } from "./counter-books.ts";
 
@@ -216,6 +217,7 @@ export class TestServer implements AsyncDisposable {
         log,
         books: memoryBooks(),
         linkMemory: new MapLinkMemory(),
+        tapMac: () => MAC_ZERO,
         generatedVerifier: () => {
           at?.onPassword();
           return { kind: "sha0", hash: new Uint8Array(20) };
