@@ -63,38 +63,45 @@ function instance(at: Namespace, what: string): string {
   return at.world.folder(`${at.name}-${what}`);
 }
 
-/** `vpn server` with its own configuration file and state directory. */
+export interface ServerStart {
+  readonly program?: "server" | "bridge";
+  /** 5555 unless given. */
+  readonly port?: number;
+  readonly name?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What runs the program, such as setpriv(1) with its flags. */
+  readonly prefix?: readonly string[];
+}
+
+/** `vpn server`, or `vpn bridge`, with its own configuration file and state directory. */
 export class VpnServer {
   readonly at: Namespace;
   readonly stateDir: string;
   readonly configFile: string;
-  readonly #port: number;
+  readonly #program: "server" | "bridge";
+  /** A bridge listens on none. */
+  readonly #port: number | undefined;
+  readonly #prefix: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
   #running: Running;
 
-  private constructor(
-    at: Namespace,
-    port: number,
-    folder: string,
-    env: Readonly<Record<string, string>>,
-  ) {
+  private constructor(at: Namespace, folder: string, options: ServerStart) {
+    const { program = "server" } = options;
     this.at = at;
-    this.#port = port;
+    this.#program = program;
+    this.#port = program === "server" ? (options.port ?? 5555) : undefined;
+    this.#prefix = options.prefix ?? [];
     this.stateDir = join(folder, "state");
     this.configFile = join(folder, "config.toml");
-    this.#env = env;
+    this.#env = options.env ?? {};
     this.#running = this.#spawn();
   }
 
-  /** Starts it and waits for its listener on `port`, which `config` must name. */
-  static async start(
-    at: Namespace,
-    config: string,
-    options: { port?: number; name?: string; env?: Readonly<Record<string, string>> } = {},
-  ): Promise<VpnServer> {
-    const folder = instance(at, options.name ?? "vpn-server");
+  /** Starts it and waits for its listener on the port, which `config` must name; a bridge must say that it is ready. */
+  static async start(at: Namespace, config: string, options: ServerStart = {}): Promise<VpnServer> {
+    const folder = instance(at, options.name ?? `vpn-${options.program ?? "server"}`);
     writeFileSync(join(folder, "config.toml"), config);
-    const server = new VpnServer(at, options.port ?? 5555, folder, options.env ?? {});
+    const server = new VpnServer(at, folder, options);
     await server.#listening();
     return server;
   }
@@ -105,15 +112,17 @@ export class VpnServer {
       "--state-dir": this.stateDir,
       "--log-format": "json",
     });
-    return this.at.spawn([VPN_BIN, "server", ...flags], { env: this.#env });
+    const command = [...this.#prefix, VPN_BIN, this.#program, ...flags];
+    return this.at.spawn(command, { env: this.#env });
   }
 
   async #listening(): Promise<void> {
     const running = this.#running;
     await until(
-      `vpn server listening on ${this.#port}`,
+      `vpn ${this.#program} ready`,
       async () => {
-        if (!running.alive) throw new Error(`vpn server ended\n${running.output()}`);
+        if (!running.alive) throw new Error(`vpn ${this.#program} ended\n${running.output()}`);
+        if (this.#port === undefined) return this.log.some(({ event }) => event === "ready");
         const shown = await this.at.run(["ss", "-Hltn", `sport = :${this.#port}`]);
         return shown.stdout !== "";
       },
