@@ -2,7 +2,7 @@ import { systemClock, type Clock } from "../base/clock.ts";
 import { systemRandom, type Random } from "../base/random.ts";
 
 /** Signals that commands answer. SIGPIPE stands for a standard output that nobody reads any more. */
-export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE";
+export type SignalName = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE" | "SIGUSR1";
 
 /** All that a command sees of the world around the process, so that a test can be that world. */
 export interface CommandEnvironment {

@@ -5,6 +5,7 @@ const EXIT_OF_SIGNAL: Readonly<Record<SignalName, number>> = {
   SIGHUP: 129,
   SIGINT: EXIT.interrupted,
   SIGPIPE: 141,
+  SIGUSR1: 138,
   SIGTERM: 143,
 };
 

@@ -10,7 +10,8 @@ import type { ServerConfig } from "../config/server-config.ts";
 import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
 import { tapMac } from "../config/tap-mac.ts";
-import { createLog, type Log, type LogFormat } from "../observe/log.ts";
+import type { Log, LogFormat } from "../observe/log.ts";
+import type { ServerLogs } from "../observe/server-logs.ts";
 import { openServiceNotifier, type ServiceNotifier } from "../platform/sd-notify.ts";
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
@@ -21,10 +22,10 @@ import type { SERVER_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { logForm, logPlan, openServerLogs } from "./server-log.ts";
 import { loadOptions, stateDirFor } from "./state-dir.ts";
 
 type ServerFlags = FlagValues<typeof SERVER_FLAGS>;
-type ServerLog = ReturnType<typeof createLog>;
 
 type Edition = ServerConfig["edition"];
 const UNITS: Readonly<Record<Edition, string>> = { server: serverUnit, bridge: bridgeUnit };
@@ -55,17 +56,15 @@ async function run(
     { ...loadOptions(environment, flags.config), warn: (problem) => warnings.push(problem) },
     edition,
   );
-  const log = createLog({
-    clock,
-    write: (line) => environment.stderr(`${line}\n`),
-    ...logSettings(loaded.config, flags),
-  });
+  const logs = openServerLogs(environment, logForm(loaded.config, flags));
+  const { log } = logs;
   if (loaded.usedDefaults) {
     log.info("config_defaults", "No configuration file is there: the defaults hold");
   }
   tellWarnings(warnings, log);
   // What was opened, closed the other way round: each depends on those before it.
   const closers: (() => void | Promise<void>)[] = [];
+  closers.push(() => logs.close());
   try {
     raisePriority();
     raiseOpenFilesLimit();
@@ -74,7 +73,7 @@ async function run(
     const notifier = openServiceNotifier(variables, processId, clock);
     closers.push(() => notifier.close());
     const ended = untilEnded(environment, log, closers);
-    const opening = { loaded, log, notifier };
+    const opening = { loaded, logs, notifier };
     const { server, stateDir } = await openServer(environment, flags, opening, closers);
     const { hubs, listeners } = server.snapshot();
     const ports = listeners.filter(({ status }) => status === "listening").map(({ port }) => port);
@@ -98,11 +97,11 @@ async function run(
 async function openServer(
   environment: CommandEnvironment,
   flags: ServerFlags,
-  opening: { loaded: Loaded<ServerConfig>; log: ServerLog; notifier: ServiceNotifier },
+  opening: { loaded: Loaded<ServerConfig>; logs: ServerLogs; notifier: ServiceNotifier },
   closers: (() => void | Promise<void>)[],
 ): Promise<{ server: Server; stateDir: string }> {
   const { clock, random } = environment;
-  const { log, notifier } = opening;
+  const { logs, notifier } = opening;
   const { config, files } = opening.loaded;
   const stateDir = stateDirFor(config.edition, environment, flags.stateDir, config.server.stateDir);
   createStateDir(stateDir);
@@ -110,21 +109,25 @@ async function openServer(
   closers.push(() => lock.release());
   const store = openStateStore(stateDir, { random });
   closers.push(() => store.close());
-  const { format } = logSettings(config, flags);
+  logs.reconfigure(logPlan(config, flags, stateDir));
+  closers.push(environment.onSignal("SIGUSR1", () => logs.reopen()));
+  const { format } = logForm(config, flags);
   const announce = (made: MadePassword) => announcePassword(made, environment, format);
   const server = await startServer({
     config,
     stateDir,
     clock,
     random,
-    log,
+    log: logs.log,
+    hubLogs: logs,
     tapMac: (device) => tapMac(store.objects, device, { random, now: clock.wall() }),
     generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
     books: store.counters,
     linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),
   });
   closers.push(() => server.stop());
-  const reloader = new Reloader(config.edition, environment, flags, server, log);
+  const place = { edition: config.edition, stateDir };
+  const reloader = new Reloader(place, environment, flags, server, logs);
   reloader.watch(files, config);
   closers.push(() => reloader.close());
   const reloadNow = async () => {
@@ -172,27 +175,27 @@ class Reloader {
   readonly #environment: CommandEnvironment;
   readonly #flags: ServerFlags;
   readonly #server: Server;
-  readonly #log: ServerLog;
-  readonly #edition: Edition;
+  readonly #logs: ServerLogs;
+  readonly #place: { readonly edition: Edition; readonly stateDir: string };
   #unwatch: () => void = () => undefined;
 
   constructor(
-    edition: Edition,
+    place: { readonly edition: Edition; readonly stateDir: string },
     environment: CommandEnvironment,
     flags: ServerFlags,
     server: Server,
-    log: ServerLog,
+    logs: ServerLogs,
   ) {
-    this.#edition = edition;
+    this.#place = place;
     this.#environment = environment;
     this.#flags = flags;
     this.#server = server;
-    this.#log = log;
+    this.#logs = logs;
   }
 
   /** The changes. @throws what is wrong with the files; nothing has changed then */
   async reload(): Promise<string[]> {
-    const log = this.#log;
+    const { log } = this.#logs;
     const warnings: ConfigProblem[] = [];
     try {
       const { config, files } = loadServerConfig(
@@ -200,11 +203,11 @@ class Reloader {
           ...loadOptions(this.#environment, this.#flags.config),
           warn: (problem) => warnings.push(problem),
         },
-        this.#edition,
+        this.#place.edition,
       );
       tellWarnings(warnings, log);
       const changes = await this.#server.reload(config);
-      log.reconfigure(logSettings(config, this.#flags));
+      this.#logs.reconfigure(logPlan(config, this.#flags, this.#place.stateDir));
       this.watch(files, config);
       log.info("reloaded", `The configuration was read again`, { changes: changes.length });
       return changes;
@@ -232,13 +235,6 @@ class Reloader {
       ? watchFiles(files, this.#environment.clock, () => void this.tryReload())
       : () => undefined;
   }
-}
-
-function logSettings(config: ServerConfig, flags: ServerFlags) {
-  return {
-    level: flags.logLevel ?? config.log.level,
-    format: flags.logFormat ?? config.log.format,
-  };
 }
 
 function tellWarnings(warnings: readonly ConfigProblem[], log: Log): void {

@@ -1,7 +1,7 @@
 import type { Net } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { ResolvedSecret } from "./secret.ts";
-import type { LogSettings } from "./server-config.ts";
+import type { LogSettings } from "./log-settings.ts";
 
 /** Everything `vpn client` is told by client.toml: complete, checked and frozen. */
 export interface ClientConfig {

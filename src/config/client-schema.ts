@@ -8,9 +8,10 @@ import {
   type NicAddress,
   type NicConfig,
 } from "./client-config.ts";
+import { log } from "./log-shape.ts";
 import { ACCOUNT_NAMES, NIC_NAMES, tryDeviceName } from "./name-rules.ts";
 import { choice, integer, net, path, textOf } from "./scalar-shapes.ts";
-import { fileKeys, log } from "./server-schema.ts";
+import { fileKeys } from "./server-schema.ts";
 import {
   list,
   named,

@@ -73,6 +73,7 @@ const HUB_FIELDS = [
   "trustedCa",
   "crl",
   "radius",
+  "log",
   "options",
   "adminLimits",
   "policy",

@@ -6,6 +6,8 @@ import { bridges } from "./bridge-shape.ts";
 import { cascade, CASCADE_NAMES, type CascadeConfig } from "./cascade-shape.ts";
 import { DEFAULT_HUB_OPTIONS } from "./hub-options.ts";
 import { hubOptions } from "./hub-options-shape.ts";
+import { DEFAULT_HUB_LOG } from "./log-settings.ts";
+import { hubLog } from "./log-shape.ts";
 import { GROUP_NAMES, USER_NAMES } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
 import { DEFAULT_POLICY } from "./policy.ts";
@@ -67,6 +69,7 @@ export const hub: Shape<HubEntry> = refine(
     trusted_ca: setting(certificates, []),
     crl: setting(revocations, []),
     radius: setting(radius, { settings: undefined }),
+    log: setting(hubLog, DEFAULT_HUB_LOG),
     options: setting(hubOptions, DEFAULT_HUB_OPTIONS),
     admin_limits: setting(adminLimits, NO_ADMIN_LIMITS),
     policy: setting(policy, DEFAULT_POLICY),
@@ -124,6 +127,7 @@ export const hub: Shape<HubEntry> = refine(
       access: value.access,
       trustedCa: value.trusted_ca,
       radius: value.radius.settings,
+      log: value.log,
       options: value.options,
       adminLimits: value.admin_limits,
       policy: value.policy,

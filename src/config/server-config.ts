@@ -1,5 +1,4 @@
 import type { Net } from "../base/ip.ts";
-import type { LogFormat, LogLevel } from "../observe/log.ts";
 import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import type { BridgeConfig } from "./bridge-shape.ts";
 import type { BridgeConfig } from "./bridge-shape.ts";
@@ -7,6 +6,7 @@ import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
 import type { AccessRule } from "./access-rule.ts";
+import { DEFAULT_HUB_LOG, type HubLogSettings, type ServerLogSettings } from "./log-settings.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
 import type { UserSecret } from "./secret.ts";
 
@@ -16,7 +16,7 @@ export interface ServerConfig {
   readonly edition: "server" | "bridge";
   readonly server: ServerSettings;
   readonly tls: TlsSettings;
-  readonly log: LogSettings;
+  readonly log: ServerLogSettings;
   readonly lockout: LockoutSettings;
   readonly limits: LimitSettings;
   /** In the order of the file; never empty. */
@@ -69,11 +69,6 @@ export interface TlsSettings {
   readonly ciphers: string | undefined;
 }
 
-export interface LogSettings {
-  readonly format: LogFormat;
-  readonly level: LogLevel;
-}
-
 export interface LockoutSettings {
   readonly enable: boolean;
   readonly penaltyMs: number;
@@ -116,6 +111,7 @@ export interface HubConfig {
   readonly crl: readonly RevocationRule[];
   /** Undefined where no server is named. */
   readonly radius: RadiusSettings | undefined;
+  readonly log: HubLogSettings;
   readonly options: HubOptions;
   readonly adminLimits: AdminLimits;
   readonly policy: Policy;
@@ -248,6 +244,7 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   trustedCa: [],
   crl: [],
   radius: undefined,
+  log: DEFAULT_HUB_LOG,
   options: DEFAULT_HUB_OPTIONS,
   adminLimits: NO_ADMIN_LIMITS,
   policy: DEFAULT_POLICY,

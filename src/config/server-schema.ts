@@ -12,10 +12,10 @@ import {
   MAX_SESSIONS,
   TLS_HANDSHAKE_MS,
 } from "../base/limits.ts";
-import { LOG_LEVELS } from "../observe/log.ts";
 import { COMPAT_NAMES } from "./compat.ts";
 import { hub, type HubEntry } from "./hub-schema.ts";
 import { listen } from "./listen-shape.ts";
+import { serverLog } from "./log-shape.ts";
 import { HUB_NAMES } from "./name-rules.ts";
 import {
   bool,
@@ -57,12 +57,6 @@ export const fileKeys = {
   schema: optional(integer(1, SCHEMA_VERSION)),
   include: setting(list(text(4096)), []),
 };
-
-/** `log.*` of servers and clients. */
-export const log = table({
-  format: setting(choice("text", "json"), "text"),
-  level: setting(choice(...LOG_LEVELS), "info"),
-});
 
 const DEFAULT_LISTEN: readonly ListenAddress[] = [443, 992, 5555].map((port) => ({
   address: undefined,
@@ -127,7 +121,7 @@ export function serverSections(defaultListen: readonly ListenAddress[]) {
     ...fileKeys,
     server: section(table({ ...serverKeys, listen: setting(listen, defaultListen) })),
     tls: section(tls),
-    log: section(log),
+    log: section(serverLog),
     lockout: section(lockout),
     limits: section(limits),
   };

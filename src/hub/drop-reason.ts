@@ -82,6 +82,8 @@ export const DROP_REASONS = [
   "access_loss",
   /** A rule delays the frame, and there is no room for more that wait. */
   "delay_full",
+  /** The session has left as many lines in the packet log as MaxLoggedPacketsPerMinute allows. */
+  "packet_log_limit",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -6,6 +6,7 @@ import type { MacAddress } from "../base/mac.ts";
 import { type Random, systemRandom } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
 import { AccessList } from "./access/access-list.ts";
+import type { PacketSink } from "../observe/packet-record.ts";
 import { DirtyPorts } from "./dirty-ports.ts";
 import { DelayLine, type DelayedFrame } from "./delay-line.ts";
 import { Fdb, type FdbEntry } from "./fdb.ts";
@@ -18,6 +19,7 @@ import { type CloseReason, emptyRun, type FrameRun, type Port } from "./port.ts"
 import { type CounterRecord, PortCounters } from "./port-counters.ts";
 import type { FrameCheck } from "./frame-check.ts";
 import { DEFAULT_HUB_SETTINGS, type HubSettings } from "./hub-settings.ts";
+import { PacketLog } from "./packet-log/packet-log.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import { compilePort, type HubParts, type PortProgram } from "./port-program.ts";
 import type { PortAccess } from "./port-rules.ts";
@@ -52,6 +54,7 @@ export class Hub implements Switch {
   private readonly forwarding: Forwarding;
   private readonly dirty = new DirtyPorts();
   private readonly delays: DelayLine<HubPort>;
+  private readonly packetLog: PacketLog | undefined;
   private access: AccessList | undefined;
   private parts: HubParts;
   /** What ports counted that have left. */
@@ -64,6 +67,7 @@ export class Hub implements Switch {
     log: Log;
     random?: Random;
     settings?: HubSettings;
+    packetSink?: PacketSink | undefined;
   }) {
     this.name = options.name;
     this.clock = options.clock;
@@ -82,6 +86,8 @@ export class Hub implements Switch {
       (delayed) => this.forwardDelayed(delayed),
       () => this.flush(),
     );
+    const { packetSink } = options;
+    this.packetLog = packetSink && new PacketLog(packetSink, clock);
     this.configureTables();
     this.parts = this.makeParts();
   }
@@ -121,6 +127,7 @@ export class Hub implements Switch {
       ipTable,
       ipCounts,
       portAt: (index) => this.slots[index],
+      packetLog: this.packetLog,
       park: (frame, delayMs) => {
         const from = this.slots[frame.from?.index ?? -1];
         return from !== undefined && this.delays.add(frame, from, delayMs);
@@ -243,6 +250,7 @@ export class Hub implements Switch {
   close(reason: CloseReason = { code: "hub_closed" }): void {
     this.isClosed = true;
     this.delays.clear();
+    this.packetLog?.close();
     this.access?.close();
     for (const port of this.ports) port.close(reason);
   }

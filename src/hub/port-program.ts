@@ -18,6 +18,8 @@ import { ipAdmission } from "./ip-admission.ts";
 import type { IpCounts } from "./ip-counts.ts";
 import type { IpTable } from "./ip-table.ts";
 import { hubMssClamp } from "./mss-clamp.ts";
+import type { PacketLog } from "./packet-log/packet-log.ts";
+import { packetLogger } from "./packet-log/packet-log-check.ts";
 import { arrivalPolicy, departurePolicy, privacyFilter } from "./policy-filter.ts";
 import type { PortIdentity } from "./port-identity.ts";
 import { sessionVlan } from "./session-vlan.ts";
@@ -36,6 +38,8 @@ export interface HubParts {
   readonly ipCounts: IpCounts;
   /** The port at a place of the tables, if one is there. */
   portAt(index: number): PortIdentity | undefined;
+  /** Undefined where nobody keeps lines of frames. */
+  readonly packetLog: PacketLog | undefined;
   /** Keeps a copy of the frame at hand and sends it on later, from step 13 on; false if there is no room for it. */
   park(frame: FrameView, delayMs: number): boolean;
   /** Sends a frame of the hub's own to one port, past all checks; `frame` is without a size prefix. */
@@ -63,6 +67,7 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
   const dormant = dormancy(port, hub);
   const dlink = dlinkEcho(port, hub);
   const addresses = ipAdmission(port, hub);
+  const logged = packetLogger(port, hub);
   return {
     // What a SYN says is mended in its checksum, which has to be there by then.
     ingress: [...checksumCompletion(port, hub), ...hubMssClamp(hub), ...vlan.ingress],
@@ -75,8 +80,8 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
       // The last but for learning: what a rule delays goes on from there.
       ...accessArrival(port, hub),
     ],
-    admission: [...addresses],
-    flooding: [...addresses, ...stormLimiter(port, hub)],
+    admission: [...addresses, ...logged],
+    flooding: [...addresses, ...stormLimiter(port, hub), ...logged],
     departure: [
       ...vlan.departure,
       ...dormant.departure,

@@ -16,6 +16,7 @@ import {
 import { Hub } from "../hub/hub.ts";
 import type { HubSettings } from "../hub/hub-settings.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
+import type { PacketSink } from "../observe/packet-record.ts";
 import { HUB_ID_BYTES } from "../session/welcome.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import { type BridgeDeps, type BridgeStatus, HubBridges } from "./hub-bridges.ts";
@@ -36,6 +37,8 @@ export interface HostDeps extends OutsideDeps, Pick<BridgeDeps, "tapMac"> {
   readonly books: CounterBooks;
   /** Path of the helper for users of an NT domain, as it is now. */
   ntlmAuth(): string;
+  /** Where lines of frames go. */
+  readonly packetSink?: PacketSink | undefined;
   /** Improvements that are switched off, as it is now. */
   compat(): readonly CompatName[];
 }
@@ -71,6 +74,7 @@ export class HubHost implements Directory {
       clock: deps.clock,
       log: deps.log,
       settings: this.#settingsOf(config),
+      packetSink: deps.packetSink,
     });
     this.ledger = new Ledger(config.name, deps);
     this.#inner = new InnerSessions(this.hub, this.ledger);
@@ -294,8 +298,8 @@ export class HubHost implements Directory {
     return radiusUserName(this.#outside.realm, { user: alias ?? name, typedUser: name });
   }
 
-  #settingsOf({ options, access }: HubConfig): HubSettings {
-    return { options, access, compat: new Set(this.#deps.compat()) };
+  #settingsOf({ log, options, access }: HubConfig): HubSettings {
+    return { options, access, compat: new Set(this.#deps.compat()), packetLevels: log.packet };
   }
 
   #trustOf(config: HubConfig): TrustStore {

@@ -9,6 +9,7 @@ import type { LinkMemory } from "../cascade/link-memory.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
+import type { HubLogBook } from "../observe/server-logs.ts";
 import { CASCADE_PRODUCT } from "../session/handshake.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
@@ -32,6 +33,8 @@ export interface ServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Without one, hubs have no logs of their own. */
+  readonly hubLogs?: HubLogBook;
   readonly generatedVerifier: GeneratedVerifierOf;
   /** Of an interface that a bridge makes: kept from one run to the next. */
   readonly tapMac: (device: string) => MacAddress;
@@ -138,6 +141,7 @@ export class Server {
       pending: this.#doorway.pending,
       outcomes: this.outcomes,
       ends: this.ends,
+      logs: this.#options.hubLogs?.stats,
     });
   }
 
@@ -211,7 +215,9 @@ export class Server {
     }
     for (const config of next.hubs) {
       const key = config.name.toLowerCase();
-      if (touchedHubs.has(key)) this.hubs.get(key)?.reconfigure(config);
+      if (!touchedHubs.has(key)) continue;
+      this.#options.hubLogs?.openHub(config.name, config.log);
+      this.hubs.get(key)?.reconfigure(config);
     }
     this.#links.reconfigure(this.hubs.values());
     this.#authenticator.prepareFor(this.hubs.values());
@@ -250,7 +256,8 @@ export class Server {
     const ntlmAuth = () => this.#config.server.ntlmAuth;
     const compat = () => this.#config.server.compat;
     const deps = { clock, random, log, generatedVerifier, tapMac, books, ntlmAuth, compat };
-    this.hubs.set(config.name.toLowerCase(), new HubHost(config, deps));
+    const packetSink = this.#options.hubLogs?.openHub(config.name, config.log);
+    this.hubs.set(config.name.toLowerCase(), new HubHost(config, { ...deps, packetSink }));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,
       users: config.users.length,
@@ -262,6 +269,8 @@ export class Server {
     const host = this.hubs.get(key);
     this.hubs.delete(key);
     await Promise.all([this.#links.remove(key), host?.close()]);
+    // Last: the end of a hub is told in its log, too. It may be there again by now.
+    if (!this.hubs.has(key)) await this.#options.hubLogs?.closeHub(name);
   }
 
   #loadCertificate(config: ServerConfig) {

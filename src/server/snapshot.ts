@@ -6,6 +6,7 @@ import type { CounterRow } from "../config/counter-store.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { BridgeStatus } from "./hub-bridges.ts";
+import type { LogStats } from "../observe/server-logs.ts";
 import type { HubHost } from "./hub-host.ts";
 import type { InnerKind } from "./inner-session.ts";
 import type { ListenerState } from "./listeners.ts";
@@ -31,6 +32,8 @@ export interface ServerSnapshot {
     /** How connections ended that were part of a session. */
     readonly ends: Readonly<Record<string, number>>;
   };
+  /** Lines of log files, and what was lost of them; left out where there are none. */
+  readonly logs: LogStats | undefined;
 }
 
 export interface HubSnapshot {
@@ -107,6 +110,7 @@ export function takeSnapshot(of: {
   pending: number;
   outcomes: ReadonlyMap<string, number>;
   ends: ReadonlyMap<string, number>;
+  logs: LogStats | undefined;
 }): ServerSnapshot {
   return {
     version: VERSION,
@@ -126,6 +130,7 @@ export function takeSnapshot(of: {
       outcomes: Object.fromEntries(of.outcomes),
       ends: Object.fromEntries(of.ends),
     },
+    logs: of.logs,
   };
 }
 

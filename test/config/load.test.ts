@@ -70,7 +70,17 @@ describe("CF-02 an empty file", () => {
       max: "1.3",
       ciphers: undefined,
     });
-    expect(config.log).toEqual({ format: "text", level: "info" });
+    expect(config.log).toEqual({
+      format: "text",
+      level: "info",
+      dir: undefined,
+      rotation: "day",
+      maxBytes: 2 ** 30,
+      keepMs: 90 * 86_400_000,
+      minFreeBytes: 100 * 2 ** 20,
+      syslog: undefined,
+      syslogLevel: "server",
+    });
     expect(config.lockout).toEqual({
       enable: true,
       penaltyMs: 5000,

@@ -15,6 +15,7 @@ import {
   MAX_PENDING_PER_SOURCE,
   TLS_HANDSHAKE_MS,
 } from "../../src/base/limits.ts";
+import { DEFAULT_SERVER_LOG } from "../../src/config/log-settings.ts";
 import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
 import {
   DEFAULT_HUB,
@@ -151,7 +152,7 @@ export function serverConfig(options: TestServerOptions = {}): ServerConfig {
       ciphers: undefined,
       ...options.tls,
     },
-    log: { format: "text", level: "debug" },
+    log: DEFAULT_SERVER_LOG,
     lockout: {
       enable: true,
       penaltyMs: LOCKOUT_PENALTY_MS,
