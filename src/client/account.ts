@@ -74,12 +74,17 @@ export function resolveAccount(
   const chosen = chooseNic(config, account.nic);
   const nic: NicConfig = {
     ...chosen,
-    address: flags.address ?? chosen.address,
+    address: addressOf(account, flags.address ?? chosen.address),
     dhcpClient: flags.dhcpClient ?? chosen.dhcpClient,
     mtu: flags.mtu ?? chosen.mtu,
     mac: flags.mac ?? chosen.mac,
   };
   return { name: declared?.name ?? nic.device, account, nic };
+}
+
+/** Who only listens cannot ask a DHCP server. */
+function addressOf({ mode }: AccountConfig, address: NicAddress): NicAddress {
+  return mode === "monitor" && address.kind === "dhcp" ? { kind: "none" } : address;
 }
 
 /** The account of this name, whatever its case. @throws ExitError 64 */

@@ -216,7 +216,7 @@ export class Client {
 
   #plug(open: OpenSession): void {
     const { session, server } = open;
-    const { onEvent } = this.#options;
+    const { onEvent, resolved } = this.#options;
     const nic = this.#nic;
     const addressing = this.#addressing;
     if (nic === undefined || addressing === undefined) throw new Error("run() before attach()");
@@ -227,7 +227,8 @@ export class Client {
     if (!this.#isUp) nic.setUp();
     this.#isUp = true;
     session.plug(addressing.sink);
-    this.#cable.connect(session);
+    // A hub throws away what a monitoring session sends (hub.md 5.6).
+    if (resolved.account.mode !== "monitor") this.#cable.connect(session);
     open.begin();
     onEvent({
       event: "connected",

@@ -20,6 +20,8 @@ export const GOOD: Credentials = { hub: HUB, user: "left", password: "left pass"
 export const ALSO_GOOD: Credentials = { hub: HUB, user: "right", password: "right-pass" };
 /** Whom a certificate lets in, where the server was given one. */
 export const CARD_HOLDER: Credentials = { hub: HUB, user: "card", password: "" };
+/** Who may monitor, where the server was told of her. */
+export const WATCHER: Credentials = { hub: HUB, user: "watcher", password: "watch pass" };
 const USERS = [GOOD, ALSO_GOOD];
 
 export interface TunnelServer {
@@ -45,6 +47,8 @@ export function plainMac(text: string): string {
 export interface ServerOptions {
   /** Path of the PEM file with the certificate of CARD_HOLDER. */
   readonly card?: string;
+  /** There is a WATCHER. */
+  readonly watched?: boolean;
 }
 
 /** What a test may want otherwise of our server. */
@@ -76,6 +80,11 @@ export function serverConfig(at: Namespace, options: OurServerOptions = {}): str
       ? ""
       : `[hub.${HUB}.user.${CARD_HOLDER.user}]\ncert = "${options.card}"\n` +
         `policy = { timeout = "${SESSION_TIMEOUT_S}s" }\n`,
+    options.watched === true
+      ? `[hub.${HUB}.user.${WATCHER.user}]\n` +
+        `password = "file:${secretFile(at, WATCHER.user, WATCHER.password)}"\n` +
+        `policy = { timeout = "${SESSION_TIMEOUT_S}s", monitor_port = true }\n`
+      : "",
     options.more ?? "",
   ].join("\n");
 }
@@ -186,6 +195,15 @@ export async function startServer(
   if (options.card !== undefined) {
     await daemon.createCertificateUser(HUB, CARD_HOLDER.user, options.card);
     users.push(CARD_HOLDER.user);
+  }
+  if (options.watched === true) {
+    users.push(WATCHER.user);
+    await daemon.command(
+      `Hub ${HUB}`,
+      `UserCreate ${WATCHER.user} /GROUP:none /REALNAME:none /NOTE:none`,
+      `UserPasswordSet ${WATCHER.user} /PASSWORD:"${WATCHER.password}"`,
+      `UserPolicySet ${WATCHER.user} /NAME:MonitorPort /VALUE:yes`,
+    );
   }
   await daemon.command(
     `Hub ${HUB}`,

@@ -22,6 +22,7 @@ export {
   SESSION_TIMEOUT_S,
   startServer,
   type TunnelServer,
+  WATCHER,
 } from "./tunnel-server.ts";
 
 // ---- three namespaces in a row ------------------------------------------------
