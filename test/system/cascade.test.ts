@@ -223,7 +223,7 @@ for (const kind of ["ours", "reference"] as const satisfies Implementation[]) {
       expect((await cascadeOf(near)).session?.name).toBe(up.session!.name);
     });
 
-    test("comes back after the far server was started anew; goes offline by command and with its hub, over a restart, too", async () => {
+    test("comes back after the far server was started anew, and ends with its hub", async () => {
       await open(linkText(site.left));
       const first = await waitStatus(near, "Online (Established)");
       await far.stop();
@@ -234,21 +234,42 @@ for (const kind of ["ours", "reference"] as const satisfies Implementation[]) {
       expect(second.established).toBe(first.established + 1);
       expect(second.port).not.toBe(first.port);
 
-      const stopped = await near.command("cascade", "offline", NEAR, LINK);
-      expect(stopped.stdout).toContain("Offline (Stopped)");
-      await until("the end of the session there", async () => (await far.users()).length === 0);
-      await near.stop();
-      await near.restart();
-      expect((await cascadeOf(near)).status).toBe("Offline (Stopped)");
-      await near.command("cascade", "online", NEAR, LINK);
-      await waitStatus(near, "Online (Established)");
-
       await near.reload(nearText(hubText(site.left, NEAR, linkText(site.left), false)));
       expect(await cascadeOf(near)).toMatchObject({ status: "Offline (Stopped)", online: false });
       await until("the end of the session there", async () => (await far.users()).length === 0);
     });
   });
 }
+
+describeSystem("vpn cascade", [], () => {
+  let site: Site;
+  beforeEach(async () => {
+    site = await openSite();
+  });
+  afterEach(() => site?.world.close());
+
+  test("puts a cascade offline and online, over a restart of the server, too, until its table in the file changes", async () => {
+    const far = await startServer("ours", site.server);
+    const at = site.left;
+    const near = await VpnServer.start(at, nearText(hubText(at, NEAR, linkText(at))));
+    await waitStatus(near, "Online (Established)");
+    const stopped = await near.command("cascade", "offline", NEAR, LINK);
+    expect(stopped.stdout).toContain("Offline (Stopped)");
+    await until("the end of the session there", async () => (await far.users()).length === 0);
+    await near.stop();
+    await near.restart();
+    expect((await cascadeOf(near)).status).toBe("Offline (Stopped)");
+    await near.command("cascade", "online", NEAR, LINK);
+    await waitStatus(near, "Online (Established)");
+
+    await near.command("cascade", "offline", NEAR.toLowerCase(), LINK.toUpperCase());
+    await near.reload(nearText(hubText(at, NEAR, linkText(at, "connections = 2"))));
+    await waitStatus(near, "Online (Established)");
+    const unknown = await near.command("cascade", "offline", NEAR, "nowhere");
+    expect(unknown.stderr).toContain('The hub has no cascade "nowhere" (it has far)');
+    expect(unknown.exitCode).not.toBe(0);
+  });
+});
 
 /** What a cascade may ask for, and what the far server then says of its session. */
 interface Way {
