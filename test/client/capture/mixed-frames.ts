@@ -122,6 +122,7 @@ export function mixedFrames(): Uint8Array[] {
       frames.push(ether(BROADCAST, c, 0x8035, arp(sender, target, 3)));
     }
   }
+  frames.push(ether(a, b, 0x0800, ipv4("10.1.2.3", "10.1.3.4", 6, ported(80, 80))));
   frames.push(ether("01:80:c2:00:00:00", a, 38, [0x42, 0x42, 3, ...Array<number>(35).fill(0)]));
   frames.push(ether("01:80:c2:00:00:0e", a, 0x88cc, Array<number>(40).fill(2)));
   for (const size of [60, 100, 576, 1000, 1400, 1514]) {
