@@ -134,16 +134,7 @@ class DeparturePolicy implements FrameCheck {
     if ((bits & BIT.DHCP) !== 0 && frame.isDhcp) return DROP.dhcp_filter;
     if ((bits & BIT.DHCPV6) !== 0 && frame.isDhcpv6) return DROP.dhcpv6_filter;
     if ((bits & BIT.ARP_DHCP_ONLY) !== 0 && isIdleGroup(frame)) return DROP.arp_dhcp_only;
-    return (bits & TYPES) === 0 ? PASS : this.refusedType(frame);
-  }
-
-  /** On its way out a frame is also refused for what it carries behind a tag, as by the reference. */
-  private refusedType(frame: FrameView): number {
-    const { bits } = this;
-    const { layer3 } = frame;
-    if ((bits & BIT.IPV4) !== 0 && (layer3 === "ipv4" || layer3 === "arp")) return DROP.filter_ipv4;
-    if ((bits & BIT.IPV6) !== 0 && layer3 === "ipv6") return DROP.filter_ipv6;
-    return refusedType(bits, outerType(frame, this.tagBytes));
+    return (bits & TYPES) === 0 ? PASS : refusedType(bits, outerType(frame, this.tagBytes));
   }
 }
 
@@ -192,6 +183,7 @@ function isIdleGroup(frame: FrameView): boolean {
   return frame.layer3 !== "ipv6" || frame.layer4 !== IP_PROTOCOL.ICMPV6;
 }
 
+/** What is in a VLAN is no IP for filters by type (hub.md 2.6). */
 function outerType(frame: FrameView, tagBytes: number): number {
   return tagBytes === 0 ? frame.etherType : frame.view.getUint16(frame.start + 12 + tagBytes);
 }

@@ -129,9 +129,9 @@ export function dhcpv6(parts: Addressing, from: "client" | "server"): Uint8Array
   return ipv6({ ...parts, ip: linkLocal(1), next: 17, body });
 }
 
-/** An ICMPv6 message of this type without options. */
+/** An ICMPv6 message of this type without options (RFC 4861 section 4). */
 export function icmpv6(parts: Addressing, type: number): Uint8Array {
-  const body = new Uint8Array(16);
+  const body = new Uint8Array(type === 134 ? 16 : type >= 135 ? 24 : 8);
   body[0] = type;
   return ipv6({ ...parts, ip: linkLocal(1), next: 58, body });
 }
