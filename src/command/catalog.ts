@@ -1,7 +1,7 @@
 import { LOG_LEVELS } from "../observe/log.ts";
 import { CLIENT_COMMANDS } from "./client-catalog.ts";
 import { choice, command, group, toggle, value, type CommandTable } from "./definition.ts";
-import { parseText } from "./flag.ts";
+import { parseAnyMac, parseHostAddress, parseInteger, parseText } from "./flag.ts";
 
 // Every command of the program, with its flags and examples.
 
@@ -23,6 +23,17 @@ export const SERVER_FLAGS = {
 /** For commands that ask the running server. */
 const bridge = toggle("the bridge of this machine instead of the server");
 export const ASK_FLAGS = { config, stateDir, bridge, json };
+
+const HUB_ARGS = [{ placeholder: "HUB", brief: "virtual hub", isOptional: false }] as const;
+export const HUB_MAC_FLAGS = {
+  ...ASK_FLAGS,
+  delete: value("MAC", "forget this address, until its next frame", parseAnyMac),
+  vlan: value("N", "in this VLAN", parseInteger("a VLAN id", 1, 4095)),
+};
+export const HUB_IP_FLAGS = {
+  ...ASK_FLAGS,
+  delete: value("ADDRESS", "forget this address, until its next frame", parseHostAddress),
+};
 
 const CASCADE_ARGS = [
   { placeholder: "HUB", brief: "virtual hub of this server", isOptional: false },
@@ -82,6 +93,34 @@ export const COMMANDS: CommandTable = {
       args: [{ placeholder: "HUB", brief: "only this hub", isOptional: true }],
       examples: ["vpn mac list", "vpn mac list office --json"],
       load: async () => (await import("./server-status.ts")).macList,
+    }),
+  }),
+  hub: group("Who is in a hub of the running server", {
+    sessions: command("List the sessions of a hub, those of the server itself included", {
+      flags: ASK_FLAGS,
+      args: HUB_ARGS,
+      examples: ["vpn hub sessions office", "vpn hub sessions office --json"],
+      load: async () => (await import("./hub-tables.ts")).hubSessions,
+    }),
+    mac: command("List the MAC table of a hub, or delete an entry", {
+      flags: HUB_MAC_FLAGS,
+      args: HUB_ARGS,
+      examples: [
+        "vpn hub mac office",
+        "vpn hub mac office --json",
+        "vpn hub mac office --delete 5e:00:53:00:00:01 --vlan 200",
+      ],
+      load: async () => (await import("./hub-tables.ts")).hubMac,
+    }),
+    ip: command("List the IP table of a hub, or delete an entry", {
+      flags: HUB_IP_FLAGS,
+      args: HUB_ARGS,
+      examples: [
+        "vpn hub ip office",
+        "vpn hub ip office --json",
+        "vpn hub ip office --delete 192.168.30.20",
+      ],
+      load: async () => (await import("./hub-tables.ts")).hubIp,
     }),
   }),
   cascade: group("Cascades of the running server, which join a hub to one of another server", {

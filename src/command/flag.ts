@@ -1,6 +1,6 @@
 import { tryParseDuration } from "../base/duration.ts";
 import { resolve } from "node:path";
-import { tryParseNet, type Net } from "../base/ip.ts";
+import { type IpAddress, type Net, tryParseAddress, tryParseNet } from "../base/ip.ts";
 import { isGroupMac, MAC_ZERO, tryParseMac, type MacAddress } from "../base/mac.ts";
 import type { NicAddress, ProxySetting, VerifySetting } from "../config/client-config.ts";
 import { PROXY_EXPECTS, tryParseProxy } from "../config/proxy-url.ts";
@@ -109,6 +109,20 @@ export function parseMac(text: string): MacAddress {
   const mac = tryParseMac(text);
   if (mac !== undefined && mac !== MAC_ZERO && !isGroupMac(mac)) return mac;
   throw new Error("expected the MAC address of one station, such as 5e:00:53:00:00:01");
+}
+
+/** Any MAC address: what tables hold may be a group's where rules are loose. */
+export function parseAnyMac(text: string): MacAddress {
+  const mac = tryParseMac(text);
+  if (mac !== undefined) return mac;
+  throw new Error("expected a MAC address, such as 5e:00:53:00:00:01");
+}
+
+/** One IPv4 or IPv6 address. */
+export function parseHostAddress(text: string): IpAddress {
+  const address = tryParseAddress(text);
+  if (address !== undefined) return address;
+  throw new Error("expected an address, such as 192.168.30.20 or fe80::1");
 }
 
 /** The name of a network interface as Linux takes it. */

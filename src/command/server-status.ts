@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { formatBytes, formatDuration } from "../cli/figure.ts";
 import { formatPairs, formatTable } from "../cli/table.ts";
 import { EXIT, ExitError, messageOf, type ExitCode } from "../base/errors.ts";
+import { nearestName } from "../config/nearest-name.ts";
 import { findSocket } from "../platform/socket-path.ts";
 import { CONTROL_SOCKET } from "../server/control-socket.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
@@ -165,7 +166,7 @@ export function askSnapshot(
 export async function ask(
   environment: CommandEnvironment,
   flags: AskFlags,
-  method: "GET" | "POST",
+  method: "GET" | "POST" | "DELETE",
   path: string,
 ): Promise<unknown> {
   const stateDir = stateDirOf(flags.bridge ? "bridge" : "server", environment, flags);
@@ -209,10 +210,15 @@ function nobodyThere(stateDir: string): ExitError {
   );
 }
 
+const EXIT_OF_REFUSAL: Readonly<Record<string, ExitCode>> = {
+  config: EXIT.config,
+  entry_not_found: EXIT.unavailable,
+};
+
 /** Faults of a configuration come one a line. */
 function refusal(body: unknown): Error {
   const { code, message } = (body as { error?: { code?: string; message?: string } }).error ?? {};
-  const exitCode = code === "config" ? EXIT.config : EXIT.temporary;
+  const exitCode = EXIT_OF_REFUSAL[code ?? ""] ?? EXIT.temporary;
   const lines = (message ?? "The server refused").split("\n");
   return new AggregateError(lines.map((line) => new ExitError(exitCode, line)));
 }
@@ -224,8 +230,10 @@ export function chooseHubs(
   if (name === undefined) return snapshot.hubs;
   const found = snapshot.hubs.find((hub) => hub.name.toLowerCase() === name.toLowerCase());
   if (found !== undefined) return [found];
-  const known = snapshot.hubs.map((hub) => hub.name).join(", ");
-  throw new ExitError(EXIT.usage, `The server has no hub "${name}" (it has ${known})`);
+  const known = snapshot.hubs.map((hub) => hub.name);
+  const near = nearestName(name, known);
+  const hint = near === undefined ? `it has ${known.join(", ")}` : `did you mean ${near}?`;
+  throw new ExitError(EXIT.usage, `The server has no hub "${name}" (${hint})`);
 }
 
 export function printJson(environment: CommandEnvironment, value: unknown): ExitCode {

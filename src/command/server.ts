@@ -140,6 +140,7 @@ async function openServer(
     snapshot: () => server.snapshot(),
     reload: () => reloader.reload(),
     setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
+    removeEntry: (hub, entry) => server.removeEntry(hub, entry),
   };
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };

@@ -2,8 +2,11 @@ import { chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, VpnError } from "../base/errors.ts";
+import { tryParseAddress } from "../base/ip.ts";
+import { tryParseMac } from "../base/mac.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
+import type { TableEntry } from "./hub-tables.ts";
 import type { ServerSnapshot } from "./snapshot.ts";
 
 /** What the commands of this machine can ask a running server, by its Unix socket. */
@@ -13,6 +16,8 @@ export interface ControlRequests {
   reload(): Promise<string[]>;
   /** How the cascade stands then; an error where there is none of these names. */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus;
+  /** Takes an entry out of a table of a hub; an error where either is not there. */
+  removeEntry(hub: string, entry: TableEntry): void;
 }
 
 /** Name of the socket in the state directory (config-proposal.md 2.1). */
@@ -37,6 +42,9 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
       "/cascade": {
         POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
       },
+      "/table": {
+        DELETE: (request: Request) => answer(() => removeEntry(request, requests)),
+      },
     },
     fetch: () =>
       Response.json({ error: { code: "not_found", message: "No such path" } }, { status: 404 }),
@@ -56,6 +64,19 @@ async function answer(work: () => unknown): Promise<Response> {
     const code = error instanceof VpnError ? error.code : "internal_error";
     return Response.json({ error: { code, message: messageOf(error) } }, { status: 422 });
   }
+}
+
+/** `/table?hub=HUB&mac=MAC&vlan=N` and `/table?hub=HUB&ip=ADDRESS`. */
+function removeEntry(request: Request, requests: ControlRequests): object {
+  const { searchParams: asked } = new URL(request.url);
+  const mac = tryParseMac(asked.get("mac") ?? "");
+  const address = tryParseAddress(asked.get("ip") ?? "");
+  const hub = asked.get("hub") ?? "";
+  if (mac !== undefined)
+    requests.removeEntry(hub, { kind: "mac", mac, vlan: Number(asked.get("vlan")) });
+  else if (address !== undefined) requests.removeEntry(hub, { kind: "ip", address });
+  else throw new VpnError("invalid_request", "Neither a MAC nor an IP address is named");
+  return {};
 }
 
 /** `/cascade?hub=HUB&name=NAME&online=true`. */

@@ -1,7 +1,7 @@
 import { Authenticator } from "../auth/authenticator.ts";
 import { Lockout } from "../auth/lockout.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { ExitError, EXIT, messageOf } from "../base/errors.ts";
+import { ExitError, EXIT, messageOf, VpnError } from "../base/errors.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
@@ -21,6 +21,7 @@ import type { CounterBooks } from "./ledger.ts";
 import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
+import { removeEntry, type TableEntry } from "./hub-tables.ts";
 import { takeSnapshot, type ServerSnapshot } from "./snapshot.ts";
 import { count, type Tally } from "./tally.ts";
 
@@ -148,6 +149,13 @@ export class Server {
   /** Puts a cascade online or offline, until its settings become others. @throws VpnError `cascade_unknown` */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus {
     return this.#links.setOnline(hub, name, online);
+  }
+
+  /** Takes an entry out of a table of a hub. @throws VpnError `hub_not_found`, `entry_not_found` */
+  removeEntry(hub: string, entry: TableEntry): void {
+    const host = this.hubs.get(hub.toLowerCase());
+    if (host === undefined) throw new VpnError("hub_not_found", `There is no hub "${hub}"`);
+    removeEntry(host.hub, entry);
   }
 
   /**

@@ -15,6 +15,7 @@ import { SESSION_KEY_BYTES, type Welcome } from "../session/welcome.ts";
 import type { Link } from "../transport/tls-link.ts";
 import type { HubHost } from "./hub-host.ts";
 import { sessionMode, sessionPolicy, type OpenSession } from "./stay.ts";
+import { takeOver } from "./takeover.ts";
 
 export interface OpenerDeps {
   readonly clock: Clock;
@@ -105,6 +106,7 @@ export class SessionOpener {
       since: clock.wall(),
     };
     host.add(open, admitted);
+    takeOver(host, open);
     if (this.#connectionCounter % COLLECT_EVERY === 0) Bun.gc(false);
     this.#byKey.set(keyText(welcome.sessionKey), open);
     session.onClosed = (reason) => this.#closed(host, open, reason.code);

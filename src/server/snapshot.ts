@@ -1,6 +1,5 @@
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { Clock } from "../base/clock.ts";
-import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRow } from "../config/counter-store.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
@@ -9,6 +8,7 @@ import type { BridgeStatus } from "./hub-bridges.ts";
 import type { LogStats } from "../observe/server-logs.ts";
 import type { HubHost } from "./hub-host.ts";
 import type { InnerKind } from "./inner-session.ts";
+import { ipRows, macRows, type IpSnapshot, type MacSnapshot } from "./hub-tables.ts";
 import type { ListenerState } from "./listeners.ts";
 import type { OutsideStats } from "./outside-authorities.ts";
 import type { OpenSession } from "./stay.ts";
@@ -48,6 +48,7 @@ export interface HubSnapshot {
   /** Local bridges, those that are offline included. */
   readonly bridges: readonly BridgeStatus[];
   readonly macTable: readonly MacSnapshot[];
+  readonly ipTable: readonly IpSnapshot[];
   readonly traffic: CounterRecord;
   /** In all its time, earlier runs of the server included. */
   readonly lifetime: HubLifetime;
@@ -91,14 +92,6 @@ export interface InnerSnapshot {
   readonly host: string;
   readonly since: string;
   readonly traffic: CounterRecord;
-}
-
-export interface MacSnapshot {
-  readonly mac: string;
-  readonly vlan: number;
-  readonly session: string;
-  readonly ageSeconds: number;
-  readonly idleSeconds: number;
 }
 
 export function takeSnapshot(of: {
@@ -150,13 +143,8 @@ function hubSnapshot(host: HubHost, now: number): Omit<HubSnapshot, "cascades"> 
       traffic: port.counters.record(),
     })),
     bridges: host.bridges,
-    macTable: host.hub.macTable().map(({ mac, vlanId, port, created, updated }) => ({
-      mac: formatMac(mac),
-      vlan: vlanId,
-      session: port.name,
-      ageSeconds: Math.round((now - created) / 1000),
-      idleSeconds: Math.round((now - updated) / 1000),
-    })),
+    macTable: macRows(host.hub, now),
+    ipTable: ipRows(host.hub, now),
     traffic: host.hub.totals(),
     lifetime: lifetimeOf(host.ledger.row("hub", "")),
     outside: host.outsideStats,

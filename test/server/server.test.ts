@@ -431,6 +431,7 @@ describe("serveControl()", () => {
       snapshot: () => at.server.snapshot(),
       reload,
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      removeEntry: (...wish) => at.server.removeEntry(...wish),
     });
     closers.push(close);
     const ask = async (target: string, method = "GET") => {
