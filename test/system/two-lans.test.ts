@@ -30,12 +30,14 @@ const GROUP_PORT = 5678;
 /** Local experiments (IEEE 802): nothing else on the cable has it. */
 const ETHERTYPE = "88b6";
 const BROADCAST = "ffffffffffff";
-const STATION = "02aa00000001";
+/** Of frames that no host sends. A station is on one side only: a local bridge takes no MAC that was just heard elsewhere. */
+const STATIONS = { branch: "02aa00000001", office: "02aa00000002" } as const;
 const filler = (bytes: number) => "5a".repeat(bytes);
 
 for (const sides of SIDES) {
   const needs = ["dnsmasq", "dhclient", "arping", "python3", ...SOFTETHER_PROGRAMS];
   describeSystem(`branch ${sides.branch}, office ${sides.office}`, needs, () => {
+    const isOurs = sides.branch === "ours" && sides.office === "ours";
     let lans: TwoLans;
     let office: Awaited<ReturnType<typeof startOffice>>;
     let bridge: Awaited<ReturnType<typeof startBranch>>;
@@ -59,8 +61,10 @@ for (const sides of SIDES) {
       expect(await arping(lans.office, HOST, BRANCH.ipv4)).toBe(true);
       await waitPing(lans.branch, HOST, OFFICE.ipv6);
       await waitPing(lans.office, HOST, BRANCH.ipv6);
-      const whole = await ping(lans.branch, OFFICE.ipv4, { size: 1472, noFragment: true });
-      expect(whole.received).toBe(whole.sent);
+      await until("echoes that fill frames", async () => {
+        const whole = await ping(lans.branch, OFFICE.ipv4, { size: 1472, noFragment: true });
+        return whole.received === whole.sent;
+      });
     });
 
     test("a DHCP server of the office gives the branch its addresses", async () => {
@@ -136,19 +140,21 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
     });
 
     test("frames with VLAN tags pass with their tags, in both directions", async () => {
-      for (const [from, to] of [
-        [lans.branch, lans.office],
-        [lans.office, lans.branch],
+      for (const [from, to, station] of [
+        [lans.branch, lans.office, STATIONS.branch],
+        [lans.office, lans.branch, STATIONS.office],
       ] as const) {
         const listener = await FrameListener.start(to, ETHERTYPE);
         const tagged = [1, 100, 4094].map(
           (vlan) =>
-            `${BROADCAST}${STATION}8100${(0xa000 | vlan).toString(16)}${ETHERTYPE}${filler(64)}`,
+            `${BROADCAST}${station}8100${(0xa000 | vlan).toString(16)}${ETHERTYPE}${filler(64)}`,
         );
-        // A customer's tag within a provider's.
-        const stacked = `${BROADCAST}${STATION}88a8006481000065${ETHERTYPE}${filler(64)}`;
-        await sendFrames(from, [...tagged, stacked]);
-        expect(await listener.waitFrames(4)).toEqual([...tagged, stacked]);
+        // A customer's tag within a provider's, which their bridge loses.
+        if (isOurs) {
+          tagged.push(`${BROADCAST}${station}88a8006481000065${ETHERTYPE}${filler(64)}`);
+        }
+        await sendFrames(from, tagged);
+        expect(await listener.waitFrames(tagged.length)).toEqual(tagged);
       }
     });
 
@@ -156,7 +162,8 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
       await lans.branch.ip("link", "set", HOST, "mtu", "9000");
       await lans.box.ip("link", "set", LAN, "mtu", "9000");
       const listener = await FrameListener.start(lans.office, ETHERTYPE);
-      const frame = (bytes: number) => `${BROADCAST}${STATION}${ETHERTYPE}${filler(bytes - 14)}`;
+      const frame = (bytes: number) =>
+        `${BROADCAST}${STATIONS.branch}${ETHERTYPE}${filler(bytes - 14)}`;
       const good = [frame(60), frame(1514)];
       await sendFrames(lans.branch, [frame(5000), good[0]!, frame(1601), good[1]!]);
       expect(await listener.waitFrames(2)).toEqual(good);
@@ -168,23 +175,33 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
       await lans.box.ip("link", "set", LAN, "mtu", "1500");
     });
 
+    // This takes as long as a local bridge holds back, so it is done where the bridge of the office is ours.
+    if (sides.office !== "ours") return;
     test("a station that moves to the other site is found there", async () => {
       const moving = { mac: "02:aa:00:00:00:77", ipv4: "192.168.50.77" };
       const settle = async (at: typeof lans.branch) => {
         await at.ip("link", "add", "mv0", "link", HOST, "type", "macvlan", "mode", "bridge");
         await at.ip("link", "set", "mv0", "address", moving.mac);
         await at.address("mv0", `${moving.ipv4}/32`);
-        // A host that was moved says so.
-        await at.run(["arping", "-c", "2", "-U", "-I", "mv0", moving.ipv4]);
+        // Else the host's other interface would answer for this one.
+        await at.check(["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"]);
       };
+      /** A host that was moved says so. */
+      const announce = (at: typeof lans.branch) =>
+        at.run(["arping", "-c", "1", "-w", "1", "-U", "-I", "mv0", moving.ipv4]);
       await settle(lans.branch);
+      await announce(lans.branch);
       await waitPing(lans.office, HOST, moving.ipv4);
       await lans.branch.ip("link", "del", "mv0");
       await settle(lans.office);
+      // A local bridge takes a MAC over from elsewhere when nobody has heard it there for 13 s (hub.md 2.7).
       await until(
         "the station at the office, asked from the branch",
-        async () => (await ping(lans.branch, moving.ipv4, { count: 1 })).received > 0,
-        { deadlineMs: 30_000 },
+        async () => {
+          await announce(lans.office);
+          return (await ping(lans.branch, moving.ipv4, { count: 1 })).received > 0;
+        },
+        { deadlineMs: 40_000, everyMs: 500 },
       );
       if (office instanceof VpnServer) {
         const table = (await office.snapshot()).hubs[0]?.macTable ?? [];
@@ -195,8 +212,8 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
     });
 
     // Their bridge loses the super-frames of a network card (hub.md 14.2), so that TCP crawls there.
-    const isOurs = sides.branch === "ours" && sides.office === "ours";
-    test.if(isOurs)("TCP fills the link in both directions, whole", async () => {
+    if (!isOurs) return;
+    test("TCP fills the link in both directions, whole", async () => {
       for (const [from, to, address] of [
         [lans.branch, lans.office, OFFICE.ipv4],
         [lans.office, lans.branch, BRANCH.ipv4],
