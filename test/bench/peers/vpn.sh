@@ -2,10 +2,11 @@
 # Options: tcp=1..32 half=yes|no qos=yes|no compress=yes|no udp=yes|no, by default tcp=1 qos=yes and the rest no, as
 # for SoftEther. Other values are refused, and a session that does not become what was asked for ends the peer, so
 # that no figure is printed for something that was not measured.
+# lan=plain: the host of topology nic sends single frames, as that of SoftEther must; by default it sends what it likes.
 # vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
 VPN_BIN=${VPN_BIN:-$(cd "$BENCH_DIR/../.." && pwd)/dist/vpn}
 VPN_PORT=5555
-IF_CLIENT=tap0
+IF_CLIENT=tap0 IF_SERVER=tap_bench
 
 # vpn_options NAME=VALUE|VALUE...: which values each option may have; anything else ends the peer
 vpn_options() {
@@ -24,12 +25,18 @@ vpn_options() {
 }
 vpn_needs() { need "$VPN_BIN" "(the program itself: npm run build)"; }
 
-vpn_start_server() {
+vpn_start_server() { # TOPOLOGY
+	[ "$1" = nic ] && [ "$(opt lan offload)" = plain ] && plain_lan
 	mkdir -p "$RUN/state-srv"
 	(umask 077; echo pw >"$RUN/pw")
 	cat >"$RUN/config.toml" <<-C
 	[server]
 	listen = [$VPN_PORT]
+
+	$(case "$1" in
+		bridge) printf '[hub.BENCH.bridge]\ntap = "bench"\n' ;;
+		nic) printf '[hub.BENCH.bridge]\ndevice = "d2"\n' ;;
+	esac)
 
 	[hub.BENCH.user.u]
 	password = "file:$RUN/pw"
@@ -64,11 +71,11 @@ vpn_after_connect() {
 	[ "$REP" = 1 ] && sed 's/^/[bench]   /' "$RUN/status1" >&2
 	return 0
 }
-vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no"; }
+vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain"; }
 
 peer_needs() { vpn_needs; }
-peer_topologies() { vpn_check && echo hub; }
-start_server() { vpn_start_server; }
+peer_topologies() { vpn_check && echo hub bridge nic; }
+start_server() { vpn_start_server "$1"; }
 connect_client() { vpn_connect_client "$1"; }
 after_connect() { vpn_after_connect; }
 scale_prepare() { :; }   # the configuration has the anonymous user from the start
