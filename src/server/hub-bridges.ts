@@ -16,6 +16,13 @@ import { sharedPoller } from "../platform/shared-poller.ts";
 import { isWireless } from "../platform/wireless.ts";
 import type { InnerPlug, InnerSession } from "./inner-session.ts";
 
+interface DirectionStatus {
+  readonly frames: number;
+  /** Of frames, as they are on the wire. */
+  readonly bytes: number;
+  readonly calls: number;
+}
+
 /** How a local bridge stands, as lists show it (hub.md 14.1). */
 export interface BridgeStatus {
   readonly device: string;
@@ -35,8 +42,9 @@ export interface BridgeStatus {
   readonly carrier?: boolean;
   /** Wi-Fi, which seldom carries frames of other stations. */
   readonly wireless: boolean;
-  /** Ingress is from the interface into the hub. */
-  readonly traffic: DeviceStats;
+  /** Ingress is from the interface into the hub; calls are those to the system, which move several frames each. */
+  readonly traffic: Readonly<Record<"ingress" | "egress", DirectionStatus>>;
+  readonly drops: DeviceStats["drops"];
 }
 
 /** The hub as its bridges need it. */
@@ -163,6 +171,7 @@ function statusOf(config: BridgeConfig, bridge: LocalBridge | undefined): Bridge
   const link = linkOf(device);
   const problem = bridge?.problem;
   const session = bridge?.session;
+  const stats = bridge?.stats ?? emptyDeviceStats();
   return {
     device,
     kind,
@@ -176,7 +185,15 @@ function statusOf(config: BridgeConfig, bridge: LocalBridge | undefined): Bridge
       ? {}
       : { mac: formatMac(link.mac), mtu: link.mtu, carrier: link.hasCarrier }),
     wireless: kind === "nic" && isWireless(device),
-    traffic: bridge?.stats ?? emptyDeviceStats(),
+    traffic: {
+      ingress: {
+        frames: stats.ingressFrames,
+        bytes: stats.ingressBytes,
+        calls: stats.reads,
+      },
+      egress: { frames: stats.egressFrames, bytes: stats.egressBytes, calls: stats.writes },
+    },
+    drops: stats.drops,
   };
 }
 
