@@ -148,7 +148,7 @@ export const CLIENT_COMMANDS: CommandGroup = group("Connect this machine to a hu
     examples: [
       "vpn client monitor hq --write hq.pcapng",
       "vpn client monitor hq --write - | wireshark -k -i -",
-      "ssh root@gateway vpn client monitor hq --write - | tcpdump -n -r -",
+      "vpn client monitor hq --write - | ssh eve@desk tcpdump -n -r -",
       'vpn client monitor hq --write - --filter "arp or udp port 67" --count 100 | tshark -r -',
       "vpn client monitor hq --write /var/cap/hq.pcapng --ring-size 100MB --ring-files 20",
       "vpn client monitor --server vpn.example.com --hub office --user eve --password-file pw --write eve.pcapng",

@@ -13,6 +13,7 @@ import {
   DEFAULT_WISHES,
   type AccountConfig,
   type ClientConfig,
+  type NicAddress,
   type NicConfig,
 } from "../../src/config/client-config.ts";
 
@@ -124,6 +125,15 @@ describe("resolveAccount()", () => {
 
   test("takes the only account where none is named", () => {
     expect(resolveAccount(config([HQ]), undefined, {}).name).toBe("HQ");
+  });
+
+  test("asks for no address where nothing can be sent, but takes one that is written down", () => {
+    const listener = { ...HQ, mode: "monitor" } as const;
+    const nicOf = (address: NicAddress) =>
+      resolveAccount(config([listener]), "HQ", { address }).nic.address;
+    const net = tryParseNet("10.0.0.2/24")!;
+    expect(nicOf({ kind: "dhcp" })).toEqual({ kind: "none" });
+    expect(nicOf({ kind: "static", nets: [net] })).toEqual({ kind: "static", nets: [net] });
   });
 
   test("lets flags win over the file", () => {

@@ -165,6 +165,16 @@ describe("Client", () => {
     expect(world.names()).toEqual(["certificate_pinned", "connected"]);
   });
 
+  test("sends nothing while it monitors, and gives the adapter all that comes", async () => {
+    await world.start({ mode: "monitor" });
+    const session = await world.connect();
+    session.send(FRAME);
+    expect(world.nic.port.take()).toEqual([FRAME]);
+    world.nic.port.send(FRAME);
+    expect(session.take()).toEqual([]);
+    expect(world.dials[0]!.target.mode).toBe("monitor");
+  });
+
   test("dials as the account says", async () => {
     await world.start({ mode: "bridge", family: "ipv4", wishes: { halfDuplex: true } });
     const { target, deps } = world.dials[0]!;

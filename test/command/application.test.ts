@@ -50,7 +50,7 @@ describe("runApplication()", () => {
   test("CL-01 --help and --version go to standard output and end with 0", async () => {
     const help = await run("--help");
     expect([help.code, help.err]).toEqual([EXIT.ok, ""]);
-    expect(help.out).toContain("vpn client connect|status|disconnect");
+    expect(help.out).toContain("vpn client connect|monitor|status|disconnect");
     expect(await run("--version")).toEqual({ code: EXIT.ok, out: `${VERSION_LINE}\n`, err: "" });
   });
 

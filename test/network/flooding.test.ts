@@ -95,6 +95,27 @@ describe("Hub flooding", () => {
     expect(monitor.take()).toEqual([]);
   });
 
+  test("FR-24 a monitoring port that takes nothing loses frames, and nobody waits for it", () => {
+    const world = new World();
+    const [a, b] = [world.attach(), world.attach()];
+    const [stalled, awake] = [world.attach("monitor"), world.attach("monitor")];
+    b.send(frame({ to: BROADCAST, from: B }));
+    for (const port of [a, b, stalled, awake]) port.take();
+    stalled.ready = false;
+    const sent = Array.from({ length: 500 }, (_, n) =>
+      frame({ to: n % 10 === 0 ? BROADCAST : B, from: A, payload: [n >> 8, n & 255], size: 100 }),
+    );
+    a.send(...sent);
+    expect(b.take()).toEqual(sent);
+    expect(awake.take()).toEqual(sent);
+    expect(stalled.take()).toEqual([]);
+    expect(world.drops(stalled)).toEqual({ queue_full: 500 });
+    for (const port of [a, b, awake]) expect(world.drops(port)).toEqual({});
+    stalled.ready = true;
+    a.send(...sent.slice(0, 3));
+    expect(stalled.take()).toEqual(sent.slice(0, 3));
+  });
+
   test("counts unicast and group frames and bytes both ways, of ports that left as well", () => {
     const world = new World();
     const [a, b, c] = [world.attach(), world.attach(), world.attach()];

@@ -361,6 +361,34 @@ describe("ReceptionDesk.login()", () => {
     });
     expect(Buffer.compare(second.welcome.sessionKey, session.welcome.sessionKey)).not.toBe(0);
   });
+
+  test("monitoring is for those who may and ask for it, until they may no more", async () => {
+    const watcher = (may: boolean) =>
+      user("alice", "wonderland", { policy: policy({ monitor_port: may }) });
+    const world = new World(hub("VPN", [watcher(true)]));
+    const host = world.hosts.get("vpn")!;
+    const stream = streamOf({ connections: 1, hasQos: true });
+    const { session: watching } = await world.joined({ wantsMonitor: true, stream });
+    expect(watching.welcome).toMatchObject({
+      stream: { connections: 1, hasQos: false },
+      policy: { monitor_port: true, no_bridge: true, no_routing: true },
+    });
+    const { session: plain } = await world.joined({ stream });
+    expect(plain.welcome).toMatchObject({
+      stream: { connections: 2, hasQos: true },
+      policy: { monitor_port: false },
+    });
+    const kinds = [...host.sessions.values()].map(({ mode, port }) => [mode, port.kind]);
+    expect(kinds).toEqual([
+      ["monitor", "monitor"],
+      ["client", "client"],
+    ]);
+    reload(host, { users: [watcher(true)] });
+    expect([watching.isClosed, plain.isClosed]).toEqual([false, false]);
+    reload(host, { users: [watcher(false)] });
+    expect([watching.isClosed, plain.isClosed]).toEqual([true, false]);
+    expect(await world.login({ wantsMonitor: true })).toBe(107);
+  });
 });
 
 describe("HubHost.policyOf()", () => {
