@@ -63,6 +63,8 @@ export const FDB_AGE_MS = 600_000;
 export const MAX_STORM_RECORDS_PER_PORT = 1024;
 /** By then the largest divisor of the limiter has decayed to nothing: what is forgotten later was over. */
 export const STORM_FORGET_MS = 600_000;
+/** Addresses that hosts are looking at, which are not polled meanwhile. */
+export const MAX_HELD_POLLS = 1024;
 /** Moves of one MAC between ports that are followed in a second; more is a loop or an attack. */
 export const MAX_MAC_MOVES_PER_S = 10;
 export const MAX_IP_ENTRIES = 65_536;

@@ -5,7 +5,8 @@ import type { FrameView } from "./frame-view.ts";
 import type { HubPort } from "./hub-port.ts";
 import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
 import type { PortCounters } from "./port-counters.ts";
-import { DROPPED, FLOOD_GROUP, NOWHERE } from "./route.ts";
+import { DROPPED, FLOOD_GROUP, NOWHERE, STATION } from "./route.ts";
+import type { HubStation } from "./station.ts";
 
 const PREFIX_BYTES = 4;
 const NO_BYTES = new Uint8Array(0);
@@ -15,6 +16,7 @@ export class Delivery {
   private readonly monitors: readonly HubPort[];
   private readonly frame: FrameView;
   private readonly departed: PortCounters;
+  private readonly station: HubStation;
   /** Reused runs: ports in the process may answer within deliver(). */
   private readonly passing: FrameRun[] = [];
   private level = 0;
@@ -25,11 +27,13 @@ export class Delivery {
     monitors: readonly HubPort[],
     frame: FrameView,
     departed: PortCounters,
+    station: HubStation,
   ) {
     this.slots = slots;
     this.monitors = monitors;
     this.frame = frame;
     this.departed = departed;
+    this.station = station;
   }
 
   /** Sends `count` frames on, which lie at begin..end of the run being walked. */
@@ -47,12 +51,14 @@ export class Delivery {
     const { counters } = from;
     if (target <= DROPPED) return lose(counters, DROPPED - target, count);
     if (target === NOWHERE) return;
-    const isGroup = target === FLOOD_GROUP;
-    const bytes = end - begin - count * PREFIX_BYTES;
-    counters.countIngress(isGroup, count, bytes);
     out.start = begin;
     out.end = end;
     out.count = count;
+    // What hosts answer to polls is no traffic of theirs.
+    if (target === STATION) return this.station.hear(out, from);
+    const isGroup = target === FLOOD_GROUP;
+    const bytes = end - begin - count * PREFIX_BYTES;
+    counters.countIngress(isGroup, count, bytes);
     const { frame } = this;
     frame.release();
     const to = target < 0 ? undefined : this.slots[target];
@@ -67,6 +73,7 @@ export class Delivery {
       else this.depart(out, from, to, to, isGroup, isJudged, now);
     }
     if (target < 0) this.flood(out, from, bytes, isGroup, isJudged, now);
+    if (isGroup && this.station.listens) this.station.hear(out, from);
   }
 
   private flood(

@@ -7,7 +7,7 @@ import {
   MAX_FRAME_BYTES,
   MIN_FRAME_BYTES,
 } from "../base/limits.ts";
-import type { MacAddress } from "../base/mac.ts";
+import { type MacAddress, readMac } from "../base/mac.ts";
 import { Delivery } from "./delivery.ts";
 import { DROP, PASS, TAKEN } from "./drop-reason.ts";
 import { type Fdb, LEARNT, MOVED, UNLEARNT } from "./fdb.ts";
@@ -27,7 +27,10 @@ import {
 } from "./layer2.ts";
 import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
 import type { PortCounters } from "./port-counters.ts";
-import { DROPPED, FLOOD, FLOOD_GROUP, NOWHERE } from "./route.ts";
+import type { LoopGuard } from "./loop-guard.ts";
+import { DROPPED, FLOOD, FLOOD_GROUP, NOWHERE, STATION } from "./route.ts";
+import type { HubStation } from "./station.ts";
+import { STATION_MAC_HIGH } from "./station-address.ts";
 
 const PREFIX_BYTES = 4;
 const NO_VLAN_YET = -2;
@@ -39,6 +42,10 @@ export class Forwarding {
   private readonly log: HubLog;
   private readonly clock: Clock;
   private readonly departed: PortCounters;
+  private readonly loops: LoopGuard;
+  /** Last word of the station's MAC, and the first of a frame to it. */
+  private readonly ownLow: number;
+  private readonly ownWord0: number;
   private readonly frame = new FrameView();
   private readonly delivery: Delivery;
   /** One reused run for each depth of forwarding: ports in the process may answer within deliver(). */
@@ -59,14 +66,29 @@ export class Forwarding {
       readonly monitors: readonly HubPort[];
       readonly fdb: Fdb;
     },
-    deps: { readonly clock: Clock; readonly log: HubLog; readonly departed: PortCounters },
+    deps: {
+      readonly clock: Clock;
+      readonly log: HubLog;
+      readonly departed: PortCounters;
+      readonly station: HubStation;
+      readonly loops: LoopGuard;
+    },
   ) {
     this.slots = lists.slots;
     this.fdb = lists.fdb;
     this.log = deps.log;
     this.clock = deps.clock;
     this.departed = deps.departed;
-    this.delivery = new Delivery(lists.slots, lists.monitors, this.frame, deps.departed);
+    this.loops = deps.loops;
+    this.ownLow = deps.station.address.macLow;
+    this.ownWord0 = (STATION_MAC_HIGH << 16) | (this.ownLow >>> 16);
+    this.delivery = new Delivery(
+      lists.slots,
+      lists.monitors,
+      this.frame,
+      deps.departed,
+      deps.station,
+    );
   }
 
   /** Applies the hub's options on VLAN tags, parsing and learning. */
@@ -106,7 +128,7 @@ export class Forwarding {
   ): void {
     const { view, end } = run;
     const now = this.clock.now();
-    const { frame, tagType, keepsVlans, allowsGroups } = this;
+    const { frame, tagType, keepsVlans, allowsGroups, ownLow } = this;
     const { admission, flooding } = from.program;
     this.fdb.expire(now);
     shareRun(out, run);
@@ -148,7 +170,11 @@ export class Forwarding {
           }
         }
         route = PASS;
-        if (arrival.length > 0) {
+        if (word2 === ownLow && (word1 & 0xffff) === STATION_MAC_HIGH) {
+          // Before all checks, since a port that is shut has to be heard, and no rule may hide a loop.
+          route = this.returned(run, start, next, from, now);
+          lastVlan = NO_VLAN_YET;
+        } else if (arrival.length > 0) {
           if (vlan === CUT) route = DROPPED - DROP.frame_header;
           else if (isBadSource(word0, word1, word2, allowsGroups)) route = DROPPED - DROP.src_mac;
           else {
@@ -214,6 +240,19 @@ export class Forwarding {
     return isUsable ? at : -1;
   }
 
+  /** A frame with the hub's own MAC as source: a probe that has come round, or forged. */
+  private returned(
+    { bytes }: FrameRun,
+    start: number,
+    end: number,
+    from: HubPort,
+    now: number,
+  ): number {
+    if (this.loops.returned(bytes.subarray(start, end), from)) return NOWHERE;
+    this.log.refused(DROP.mac_spoof, from.name, readMac(bytes, start + 6), now);
+    return DROPPED - DROP.mac_spoof;
+  }
+
   /** Learns the source of a frame and says where it goes. */
   private route(
     from: HubPort,
@@ -243,6 +282,7 @@ export class Forwarding {
       }
     }
     if (isGroup(word0)) return FLOOD_GROUP;
+    if (word0 === this.ownWord0 && word1 >>> 16 === (this.ownLow & 0xffff)) return STATION;
     const owner = this.fdb.lookup(word0 >>> 16, lowerDestination(word0, word1), vlan);
     if (owner < 0) return FLOOD;
     return owner === from.index ? DROPPED - DROP.same_port : owner;

@@ -161,6 +161,30 @@ export class HubLog {
     });
   }
 
+  /** A probe has come back: `port` is shut, at the other end of the loop is `other`. */
+  loopFound(port: string, other: string, seconds: number, now: number): void {
+    const suppressed = this.admit("loop_found", now);
+    if (suppressed === undefined) return;
+    this.log.warn("loop_found", `Loop between ${port} and ${other}: ${port} is blocked`, {
+      hub: this.hub,
+      port,
+      other,
+      seconds,
+      suppressed: suppressed || undefined,
+    });
+  }
+
+  loopOver(port: string, other: string, now: number): void {
+    const suppressed = this.admit("loop_over", now);
+    if (suppressed === undefined) return;
+    this.log.info("loop_over", `${port} is open again: no probe has come round any more`, {
+      hub: this.hub,
+      port,
+      other,
+      suppressed: suppressed || undefined,
+    });
+  }
+
   /** `code` is a drop code; reasons that are no news about a port are not told. */
   refused(code: number, port: string, mac: MacAddress, now: number): void {
     const told = TEXTS.get(code);

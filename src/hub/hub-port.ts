@@ -120,6 +120,16 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
     this.hand(run);
   }
 
+  /** Hands over a frame of the hub's own, uncounted; a cable that is full takes it before what waits, or loses it. */
+  sendOwn(run: FrameRun): void {
+    if (!this.cable.ready) {
+      this.cable.deliverUrgent?.(run);
+      return;
+    }
+    if (!this.isDirty) this.within.soil(this);
+    this.hand(run);
+  }
+
   private hand(run: FrameRun): void {
     const { egress } = this.program;
     if (egress.length === 0) return this.cable.deliver(run);

@@ -13,6 +13,9 @@ import { Fdb, type FdbEntry } from "./fdb.ts";
 import { Forwarding } from "./forwarding.ts";
 import { HubLog } from "./hub-log.ts";
 import { HubPort, type Switch } from "./hub-port.ts";
+import { type LoopBlock, LoopGuard, SHUT_PROGRAM } from "./loop-guard.ts";
+import { HubStation, type StationOutlet } from "./station.ts";
+import { stationAddress } from "./station-address.ts";
 import { IpCounts, type IpFamily } from "./ip-counts.ts";
 import { type IpEntry, IpTable } from "./ip-table.ts";
 import { type CloseReason, emptyRun, type FrameRun, type Port } from "./port.ts";
@@ -51,6 +54,9 @@ export class Hub implements Switch {
   private readonly fdb: Fdb;
   private readonly ips: IpTable;
   private readonly ipCounts: IpCounts;
+  private readonly station: HubStation;
+  private readonly loops: LoopGuard;
+  private readonly mayPoll: boolean;
   private readonly forwarding: Forwarding;
   private readonly dirty = new DirtyPorts();
   private readonly delays: DelayLine<HubPort>;
@@ -68,6 +74,10 @@ export class Hub implements Switch {
     random?: Random;
     settings?: HubSettings;
     packetSink?: PacketSink | undefined;
+    /** What tells servers apart: with the name it makes the MAC of the hub's own station. A random one unless given. */
+    serverId?: string;
+    /** False for hubs that never ask hosts whether they are there: those of the bridge edition (hub.md 2.1). */
+    polls?: boolean;
   }) {
     this.name = options.name;
     this.clock = options.clock;
@@ -79,8 +89,28 @@ export class Hub implements Switch {
     this.fdb = new Fdb(this.slots, seeds.getInt32(0));
     this.ips = new IpTable(seeds.getInt32(4));
     this.ipCounts = new IpCounts(seeds.getInt32(8));
-    const { slots, monitors, fdb, clock, log, departed } = this;
-    this.forwarding = new Forwarding({ slots, monitors, fdb }, { clock, log, departed });
+    const { slots, monitors, fdb, clock, log, departed, random } = this;
+    const outlet = this.makeOutlet();
+    const address = stationAddress(options.serverId ?? random.bytes(16).toHex(), options.name);
+    const station = new HubStation(address, { clock, table: this.ips, outlet });
+    const loops = new LoopGuard(address.mac, {
+      clock,
+      random,
+      log,
+      outlet,
+      changed: ({ index }) => this.slots[index]?.recompile(),
+      forget: ({ index }) => {
+        this.fdb.removePort(index);
+        this.ips.removePort(index);
+      },
+    });
+    this.mayPoll = options.polls ?? true;
+    this.station = station;
+    this.loops = loops;
+    this.forwarding = new Forwarding(
+      { slots, monitors, fdb },
+      { clock, log, departed, station, loops },
+    );
     this.delays = new DelayLine(
       options.clock,
       (delayed) => this.forwardDelayed(delayed),
@@ -106,6 +136,8 @@ export class Hub implements Switch {
     this.fdb.configure(settings);
     this.log.configure(settings.options);
     this.ips.isLazy = settings.compat.has("mac-rules");
+    this.station.configure(settings, this.mayPoll);
+    this.loops.switch(!settings.compat.has("loop-probe"));
   }
 
   private accessFor(settings: HubSettings): AccessList {
@@ -137,7 +169,8 @@ export class Hub implements Switch {
   }
 
   compile(port: HubPort): PortProgram {
-    return compilePort(port, this.parts);
+    const isShut = this.loops.blockOf(port) !== undefined;
+    return isShut ? SHUT_PROGRAM : compilePort(port, this.parts);
   }
 
   forward(run: FrameRun, from: HubPort): void {
@@ -152,14 +185,21 @@ export class Hub implements Switch {
   private send(frame: Uint8Array, to: PortIdentity): void {
     const port = this.slots[to.index];
     if (port === undefined || port.name !== to.name) return;
-    const run = emptyRun(new Uint8Array(PREFIX_BYTES + frame.length));
-    run.view.setUint32(0, frame.length);
-    run.bytes.set(frame, PREFIX_BYTES);
-    run.end = run.bytes.length;
-    run.count = 1;
-    port.egress(run, frame.length, (frame[0]! & 1) !== 0);
+    port.egress(runOfOne(frame), frame.length, (frame[0]! & 1) !== 0);
     // Within a delivery the flush of the outer event does it.
     this.flush();
+  }
+
+  private makeOutlet(): StationOutlet {
+    return {
+      send: (frame, index) => this.slots[index]?.sendOwn(runOfOne(frame)),
+      flush: () => this.flush(),
+    };
+  }
+
+  /** Why nothing passes the port, if it closes a loop. */
+  blockOf(port: HubPort): LoopBlock | undefined {
+    return this.loops.blockOf(port);
   }
 
   soil(port: HubPort): void {
@@ -181,6 +221,7 @@ export class Hub implements Switch {
     const hubPort = new HubPort(this, index, port, access);
     this.slots[index] = hubPort;
     if (hubPort.kind === "monitor") this.monitors.push(hubPort);
+    this.loops.attach(hubPort);
     port.plug(hubPort);
     return hubPort;
   }
@@ -190,6 +231,7 @@ export class Hub implements Switch {
     this.slots[port.index] = undefined;
     const monitor = this.monitors.indexOf(port);
     if (monitor >= 0) this.monitors.splice(monitor, 1);
+    this.loops.detach(port);
     this.fdb.removePort(port.index);
     this.ips.removePort(port.index);
     this.ipCounts.removePort(port.index);
@@ -251,7 +293,18 @@ export class Hub implements Switch {
     this.isClosed = true;
     this.delays.clear();
     this.packetLog?.close();
+    this.station.close();
+    this.loops.close();
     this.access?.close();
     for (const port of this.ports) port.close(reason);
   }
+}
+
+function runOfOne(frame: Uint8Array): FrameRun {
+  const run = emptyRun(new Uint8Array(PREFIX_BYTES + frame.length));
+  run.view.setUint32(0, frame.length);
+  run.bytes.set(frame, PREFIX_BYTES);
+  run.end = run.bytes.length;
+  run.count = 1;
+  return run;
 }

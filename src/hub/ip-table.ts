@@ -41,6 +41,7 @@ export interface IpCursor {
   readonly macHigh: number;
   readonly macLow: number;
   /** Milliseconds of the monotonic clock. */
+  readonly created: number;
   readonly updated: number;
 }
 
@@ -56,6 +57,8 @@ export class IpTable {
   generation = 0;
   /** Entries are forgotten only when one is added, as the reference does it (hub.md 17 item 4). */
   isLazy = false;
+  /** Called when an entry is about to come into the empty table. */
+  onFilled: () => void = () => {};
   private readonly seen: AgedTable;
   private readonly leased: AgedTable;
   private readonly cursor = {
@@ -64,6 +67,7 @@ export class IpTable {
     port: 0,
     macHigh: 0,
     macLow: 0,
+    created: 0,
     updated: 0,
   };
   /** Where the entry at hand is. */
@@ -252,6 +256,7 @@ export class IpTable {
       cursor.port = table.owner(slot) >> 1;
       cursor.macHigh = table.value(slot, MAC_HIGH);
       cursor.macLow = table.value(slot, MAC_LOW);
+      cursor.created = table.created(slot);
       cursor.updated = table.updated(slot);
       visit(cursor);
     }
@@ -273,6 +278,7 @@ export class IpTable {
   private makeRoom(now: number): void {
     const { seen, leased } = this;
     this.expire(now);
+    if (this.size === 0) this.onFilled();
     if (this.size < MAX_IP_ENTRIES) return;
     const stalest = seen.stalest <= leased.stalest ? seen : leased;
     if (now - stalest.stalest <= IP_REFRESH_MS) this.generation += 1;

@@ -5,4 +5,6 @@ export const FLOOD = -1;
 export const FLOOD_GROUP = -2;
 /** A check has taken the frame, or there was none yet. */
 export const NOWHERE = -3;
+/** To the hub's own station. */
+export const STATION = -5;
 export const DROPPED = -16;
