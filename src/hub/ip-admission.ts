@@ -8,6 +8,7 @@ import type { PortIdentity } from "./port-identity.ts";
 import type { HubParts } from "./port-program.ts";
 import { ipLimitsOf } from "./port-rules.ts";
 
+const ETHERNET_BYTES = 14;
 /** Least size of a frame with a DHCP message: Ethernet, IPv4, UDP, BOOTP as far as the magic cookie. */
 const DHCP_FRAME_BYTES = 282;
 
@@ -73,7 +74,7 @@ class IpAdmission implements FrameCheck {
     switch (frame.layer3) {
       case "ipv4":
         if (!frame.isDhcp) return this.admitIpv4(frame, frame.layer3At + 12, now);
-        this.leases.see(frame, now);
+        if (!isTagged(frame)) this.leases.see(frame, now);
         return PASS;
       case "arp":
         return this.admitIpv4(frame, frame.layer3At + 14, now);
@@ -85,26 +86,22 @@ class IpAdmission implements FrameCheck {
   }
 
   private admitIpv4(frame: FrameView, at: number, now: number): number {
-    const { port, hub, ipv4Limit: limit } = this;
-    const { ipTable: table, ipCounts: counts } = hub;
+    const { port, hub } = this;
+    const { ipTable: table } = hub;
     const { policy } = port;
     const address = frame.view.getInt32(at);
     // Unset, limited broadcast, and polls of a hub (2.4) are nobody's addresses.
     if (address === 0 || address === -1) return PASS;
     if (address >>> 16 === 0xac1f && isHubStation(frame)) return PASS;
 
+    if (isTagged(frame)) return this.countIpv4(address, true, now);
     const isKnown = table.seekIpv4(address, now);
     const isElsewhere = isKnown && table.port !== port.index;
     if (isElsewhere && (policy.check_ip || policy.dhcp_force) && table.isFresh(now))
       return this.refuse("ip_conflict", frame, now);
     if (policy.dhcp_force && !(isKnown && table.isLeased))
       return this.refuse("ip_not_leased", frame, now);
-    if (limit !== Infinity) {
-      const isAdmitted = this.isReference
-        ? isKnown || table.countOf(port.index, 4) < limit
-        : counts.admitIpv4(port.index, address, limit, now);
-      if (!isAdmitted) return DROP.ip_limit;
-    }
+    if (this.countIpv4(address, isKnown, now) !== PASS) return DROP.ip_limit;
     if (isElsewhere) table.move(port.index, sourceHigh(frame), sourceLow(frame), now);
     else if (isKnown) table.refresh(sourceHigh(frame), sourceLow(frame), now);
     else if (!this.onlyPrivate || isPrivate(address))
@@ -116,8 +113,8 @@ class IpAdmission implements FrameCheck {
   }
 
   private admitIpv6(frame: FrameView, at: number, now: number): number {
-    const { port, hub, ipv6Limit: limit } = this;
-    const { ipTable: table, ipCounts: counts } = hub;
+    const { port, hub } = this;
+    const { ipTable: table } = hub;
     const { view } = frame;
     const a = view.getInt32(at);
     const b = view.getInt32(at + 4);
@@ -128,17 +125,13 @@ class IpAdmission implements FrameCheck {
     if (isMulticast || isUnsetOrLoopback) return PASS;
     if (a === (0xfe800000 | 0) && c >>> 16 === 0x02ae && isHubStation(frame)) return PASS;
 
+    const isExempt = frame.isRouterDiscovery || frame.isDhcpv6;
+    if (isTagged(frame)) return isExempt ? PASS : this.countIpv6(a, b, c, d, true, now);
     const isKnown = table.seekIpv6(a, b, c, d, now);
     const isElsewhere = isKnown && table.port !== port.index;
     if (isElsewhere && port.policy.check_ipv6 && table.isFresh(now))
       return this.refuse("ip_conflict", frame, now);
-    const isExempt = frame.isRouterDiscovery || frame.isDhcpv6;
-    if (limit !== Infinity && !isExempt) {
-      const isAdmitted = this.isReference
-        ? isKnown || table.countOf(port.index, 6) < limit
-        : counts.admitIpv6(port.index, a, b, c, d, limit, now);
-      if (!isAdmitted) return DROP.ip_limit;
-    }
+    if (!isExempt && this.countIpv6(a, b, c, d, isKnown, now) !== PASS) return DROP.ip_limit;
     if (isElsewhere) {
       // The reference leaves it with its old port until it ages out.
       if (!this.isReference) table.move(port.index, sourceHigh(frame), sourceLow(frame), now);
@@ -153,6 +146,32 @@ class IpAdmission implements FrameCheck {
     this.ipv6Until = now + IP_REFRESH_MS;
     this.trustFrom(table.generation, "ipv4");
     return PASS;
+  }
+
+  /** The reference counts what is in the table, and asks only about what is not. */
+  private countIpv4(address: number, isKnown: boolean, now: number): number {
+    const { port, hub, ipv4Limit: limit } = this;
+    if (limit === Infinity) return PASS;
+    const isAdmitted = this.isReference
+      ? isKnown || hub.ipTable.countOf(port.index, 4) < limit
+      : hub.ipCounts.admitIpv4(port.index, address, limit, now);
+    return isAdmitted ? PASS : DROP.ip_limit;
+  }
+
+  private countIpv6(
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    isKnown: boolean,
+    now: number,
+  ): number {
+    const { port, hub, ipv6Limit: limit } = this;
+    if (limit === Infinity) return PASS;
+    const isAdmitted = this.isReference
+      ? isKnown || hub.ipTable.countOf(port.index, 6) < limit
+      : hub.ipCounts.admitIpv6(port.index, a, b, c, d, limit, now);
+    return isAdmitted ? PASS : DROP.ip_limit;
   }
 
   /** What was just looked up holds for this generation; what is known of the other family may not. */
@@ -191,6 +210,14 @@ function mayBeDhcp(view: DataView, start: number, length: number): boolean {
   if (view.getUint8(start + 14) !== 0x45) return true;
   const port = view.getUint16(start + 36);
   return port === 67 || port === 68;
+}
+
+/**
+ * VLANs are networks apart, in which the same address may be another host's: what is in them counts against limits,
+ * but has no entry in the table, and no owner.
+ */
+function isTagged({ start, layer3At }: FrameView): boolean {
+  return layer3At !== start + ETHERNET_BYTES;
 }
 
 /** RFC 1918, and link-local addresses of RFC 3927. */

@@ -74,17 +74,30 @@ describe("Hub.ipTable()", () => {
     const start = world.now;
     a.send(from4(A, lan(1)), arp({ to: BROADCAST, from: A, ip: lan(2) }));
     world.now += 2000;
-    b.send(from6(B, 5), from4(B, lan(3), [7]));
+    b.send(from6(B, 5));
     a.send(from4(A, lan(1)));
     expect(rows(world)).toEqual([
       ["192.168.0.1", a.name, A],
       ["192.168.0.2", a.name, A],
-      ["192.168.0.3", b.name, B],
       ["fe80::5", b.name, B],
     ]);
     const [first] = world.hub.ipTable();
     expect(first).toMatchObject({ created: start, updated: world.now, port: a.at });
-    expect(new Set(world.hub.ipTable().map((entry) => entry.id)).size).toBe(4);
+    expect(new Set(world.hub.ipTable().map((entry) => entry.id)).size).toBe(3);
+  });
+
+  test("VLANs are networks apart: what is tagged is neither listed nor checked", () => {
+    const { world, a } = pair();
+    const policy = { check_ip: true, check_ipv6: true, dhcp_force: true };
+    const checked = world.attach("bridge", policy);
+    a.send(from4(A, lan(1)), from6(A, 1));
+    const tagged = [
+      from4(B, lan(1), [7]),
+      arp({ to: BROADCAST, from: B, ip: lan(1), tags: [7] }),
+      ipv6({ to: BROADCAST, from: B, ip: [...LINK_LOCAL, 1], tags: [7] }),
+    ];
+    expect(passes(checked, a, tagged)).toEqual([true, true, true]);
+    expect(rows(world).map(([, port]) => port)).toEqual([a.name, a.name]);
   });
 
   test("leaves out what is nobody's address, DHCP clients, and polls of hubs", () => {

@@ -1,6 +1,6 @@
 // Run in a namespace by exchange(): opens a session for each user of one hub, lets them send frames in rounds, and
 // prints what each got. `frame-peer.ts PLAN`, a file with a FramePlan; one JSON line, a FrameReport.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { systemClock } from "../../src/base/clock.ts";
 import { systemRandom } from "../../src/base/random.ts";
 import { DEFAULT_WISHES } from "../../src/config/client-config.ts";
@@ -30,7 +30,7 @@ for (const user of plan.users) {
       hub: plan.hub,
       user,
       credential: { kind: "password", password: new TextEncoder().encode(plan.password) },
-      mode: "bridge",
+      mode: plan.clients?.includes(user) ? "client" : "bridge",
       family: "any",
       clientName: "Frame peer",
       proxy: undefined,
@@ -82,5 +82,8 @@ for (const { from, frames, expected } of plan.rounds) {
   report.rounds.push(got);
 }
 console.log(JSON.stringify(report));
+const { stayUntil } = plan;
+if (stayUntil !== undefined)
+  await until("the end of the look", () => existsSync(stayUntil), { deadlineMs: 30_000 });
 for (const { session } of sessions.values()) session.close({ code: "done" });
 process.exit(0);
