@@ -4,10 +4,10 @@
 # Kinds of session beside SoftEther, row by row: in each row SoftEther and the peers
 # (default: vpn; also vpn-client, vpn-server) run alternately with the same options, and
 # a summary gives throughput and CPU seconds per GB as ratios to SoftEther in that row.
-# Rows (default: all): plain, connections, half, compression, udp.
+# Rows (default: all): plain, connections, half, compression, udp, cascade.
 set -u
 BENCH_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROWS=plain,connections,half,compression,udp OURS=vpn REST=()
+ROWS=plain,connections,half,compression,udp,cascade OURS=vpn REST=()
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--rows)  ROWS=$2; shift ;;
@@ -38,6 +38,7 @@ for name in ${ROWS//,/ }; do
 	compression) row compression compress=yes tcp1c,tcp4c,tcp4cr ;;
 	# beside our own TCP: UDP is to be no slower than half of it
 	udp)         row udp udp=yes tcp1,tcp4,tcp4r vpn:udp=no ;;
+	cascade)     row cascade "" tcp1,tcp4,tcp4r --topology cascade ;;
 	*)           echo "no row $name"; exit 2 ;;
 	esac || exit 1
 done

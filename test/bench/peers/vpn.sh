@@ -3,6 +3,7 @@
 # for SoftEther. Other values are refused, and a session that does not become what was asked for ends the peer, so
 # that no figure is printed for something that was not measured.
 # lan=plain: the host of topology nic sends single frames, as that of SoftEther must; by default it sends what it likes.
+# link=1..32: connections of the cascade of that topology, 8 by default as in both programs.
 # vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
 VPN_BIN=${VPN_BIN:-$(cd "$BENCH_DIR/../.." && pwd)/dist/vpn}
 VPN_PORT=5555
@@ -25,10 +26,30 @@ vpn_options() {
 }
 vpn_needs() { need "$VPN_BIN" "(the program itself: npm run build)"; }
 
+# vpn_start_far: the second server of topology cascade
+vpn_start_far() {
+	mkdir -p "$RUN/state-far"
+	cat >"$RUN/far.toml" <<-C
+	[server]
+	listen = [$VPN_PORT]
+
+	[hub.BENCH.user.u]
+	password = "file:$RUN/pw"
+	C
+	spawn server "$NS_SRV2" "$VPN_BIN" server --config "$RUN/far.toml" --state-dir "$RUN/state-far"
+	wait_listen "$NS_SRV2" tcp $VPN_PORT || { cat "$SPAWN_LOG" >&2; return 1; }
+}
+# vpn_wait_link: until the cascade has its connections
+vpn_wait_link() {
+	wait_tcp "$NS_SRV" $VPN_PORT "$(opt link 8)" $(($(opt link 8) + 12)) || {
+		"$VPN_BIN" cascade list --state-dir "$RUN/state-srv" >&2; return 1; }
+}
+
 vpn_start_server() { # TOPOLOGY
 	[ "$1" = nic ] && [ "$(opt lan offload)" = plain ] && plain_lan
 	mkdir -p "$RUN/state-srv"
 	(umask 077; echo pw >"$RUN/pw")
+	[ "$1" = cascade ] && { vpn_start_far || return 1; }
 	cat >"$RUN/config.toml" <<-C
 	[server]
 	listen = [$VPN_PORT]
@@ -36,6 +57,8 @@ vpn_start_server() { # TOPOLOGY
 	$(case "$1" in
 		bridge) printf '[hub.BENCH.bridge]\ntap = "bench"\n' ;;
 		nic) printf '[hub.BENCH.bridge]\ndevice = "d2"\n' ;;
+		cascade) printf '[hub.BENCH.cascade.link]\nto = "%s:%s/BENCH"\nuser = "u"\npassword = "file:%s"\nconnections = %s\nudp = %s\n' \
+			$LINK_SRV2 $VPN_PORT "$RUN/pw" "$(opt link 8)" "$([ "$(opt udp no)" = yes ] && echo true || echo false)" ;;
 	esac)
 
 	[hub.BENCH.user.u]
@@ -43,10 +66,13 @@ vpn_start_server() { # TOPOLOGY
 
 	[hub.BENCH.user.anon]
 	anonymous = true
+	policy = { no_broadcast_limiter = true }
 	C
 	spawn server "$NS_SRV" "$VPN_BIN" server --config "$RUN/config.toml" --state-dir "$RUN/state-srv"
 	wait_listen "$NS_SRV" tcp $VPN_PORT || { cat "$SPAWN_LOG" >&2; return 1; }
 	mark server_start_ms
+	[ "$1" = cascade ] && { vpn_wait_link || return 1; }
+	return 0
 }
 vpn_connect_client() { # N
 	local name flags=()
@@ -71,10 +97,10 @@ vpn_after_connect() {
 	[ "$REP" = 1 ] && sed 's/^/[bench]   /' "$RUN/status1" >&2
 	return 0
 }
-vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain"; }
+vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain" "link=$(seq -s '|' 32)"; }
 
 peer_needs() { vpn_needs; }
-peer_topologies() { vpn_check && echo hub bridge nic; }
+peer_topologies() { vpn_check && echo hub cascade bridge nic; }
 start_server() { vpn_start_server "$1"; }
 connect_client() { vpn_connect_client "$1"; }
 after_connect() { vpn_after_connect; }
