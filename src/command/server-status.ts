@@ -10,6 +10,7 @@ import type { HubSnapshot, ServerSnapshot } from "../server/snapshot.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
+import { bridgeTable } from "./bridge-table.ts";
 import { CASCADE_COLUMNS, cascadeRows } from "./cascade.ts";
 import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
@@ -60,7 +61,10 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
   const width = tableWidth(environment);
   const links = snapshot.hubs.flatMap(cascadeRows);
   const cascades = links.length === 0 ? "" : `\n${formatTable(CASCADE_COLUMNS, links, width)}`;
-  environment.stdout(`${formatPairs(pairs)}\n${formatTable(columns, rows, width)}${cascades}`);
+  const bridged = bridgeTable(snapshot.hubs, width);
+  const bridges = bridged === "" ? "" : `\n${bridged}`;
+  const hubs = formatTable(columns, rows, width);
+  environment.stdout(`${formatPairs(pairs)}\n${hubs}${bridges}${cascades}`);
   return EXIT.ok;
 }
 
