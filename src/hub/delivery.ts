@@ -20,15 +20,23 @@ export class Delivery {
   /** Reused runs: ports in the process may answer within deliver(). */
   private readonly passing: FrameRun[] = [];
   private level = 0;
+  /** Bytes that may wait in sessions before floods spare them; 0 is any number. */
+  floodQuota = 0;
+  private readonly queuedBytes: () => number;
 
-  /** `slots` and `monitors` are the hub's own lists; `departed` counts what ports lost that are gone. */
+  /**
+   * `slots` and `monitors` are the hub's own lists; `departed` counts what ports lost that are gone.
+   * @param queuedBytes that wait in all sessions of the process
+   */
   constructor(
     slots: readonly (HubPort | undefined)[],
     monitors: readonly HubPort[],
     frame: FrameView,
     departed: PortCounters,
+    queuedBytes: () => number,
     station: HubStation,
   ) {
+    this.queuedBytes = queuedBytes;
     this.slots = slots;
     this.monitors = monitors;
     this.frame = frame;
@@ -85,10 +93,12 @@ export class Delivery {
     now: number,
   ): void {
     let checked = 0;
+    const sparesQueues = this.floodQuota !== 0 && this.queuedBytes() >= this.floodQuota;
     for (let i = 0; i < this.slots.length; i += 1) {
       const port = this.slots[i];
       if (port === undefined || port === from || port.kind === "monitor") continue;
-      if (port.program.departure.length === 0) port.egress(out, bytes, isGroup);
+      if (sparesQueues && goesByNetwork(port)) lose(port.counters, DROP.flood_quota, out.count);
+      else if (port.program.departure.length === 0) port.egress(out, bytes, isGroup);
       else checked += 1;
     }
     if (checked === 0) return;
@@ -101,7 +111,7 @@ export class Delivery {
       for (let i = 0; i < this.slots.length; i += 1) {
         const port = this.slots[i];
         if (port === undefined || port === from || port.kind === "monitor") continue;
-        if (port.program.departure.length > 0)
+        if (port.program.departure.length > 0 && !(sparesQueues && goesByNetwork(port)))
           this.depart(out, from, port, undefined, isGroup, isJudged, now);
       }
     }
@@ -163,6 +173,11 @@ export class Delivery {
     }
     return PASS;
   }
+}
+
+/** Ports whose frames wait for a socket. */
+function goesByNetwork(port: HubPort): boolean {
+  return port.isNetworkSession || port.kind === "cascade";
 }
 
 function lose(counters: PortCounters, code: number, count: number): void {

@@ -70,6 +70,7 @@ export class Forwarding {
       readonly clock: Clock;
       readonly log: HubLog;
       readonly departed: PortCounters;
+      readonly queuedBytes: () => number;
       readonly station: HubStation;
       readonly loops: LoopGuard;
     },
@@ -82,22 +83,19 @@ export class Forwarding {
     this.loops = deps.loops;
     this.ownLow = deps.station.address.macLow;
     this.ownWord0 = (STATION_MAC_HIGH << 16) | (this.ownLow >>> 16);
-    this.delivery = new Delivery(
-      lists.slots,
-      lists.monitors,
-      this.frame,
-      deps.departed,
-      deps.station,
-    );
+    const { slots, monitors } = lists;
+    const { departed, queuedBytes, station } = deps;
+    this.delivery = new Delivery(slots, monitors, this.frame, departed, queuedBytes, station);
   }
 
-  /** Applies the hub's options on VLAN tags, parsing and learning. */
+  /** Applies the hub's options on VLAN tags, parsing, learning and floods. */
   configure({ options, compat }: HubSettings): void {
     this.tagType = options.VlanTypeId || ETHERTYPE.VLAN;
     this.keepsVlans = options.NoManageVlanId === 0;
     this.learnsBridgeIds = options.NoLookBPDUBridgeId === 0;
     this.allowsGroups = compat.has("mac-rules");
     this.frame.configure(this.tagType, options.DisableIPParsing === 0);
+    this.delivery.floodQuota = options.FloodingSendQueueBufferQuota;
   }
 
   /**

@@ -7,6 +7,7 @@ import { type Random, systemRandom } from "../base/random.ts";
 import type { Log } from "../observe/log.ts";
 import { AccessList } from "./access/access-list.ts";
 import type { PacketSink } from "../observe/packet-record.ts";
+import { LocalMacs } from "../platform/local-macs.ts";
 import { DirtyPorts } from "./dirty-ports.ts";
 import { DelayLine, type DelayedFrame } from "./delay-line.ts";
 import { Fdb, type FdbEntry } from "./fdb.ts";
@@ -65,6 +66,7 @@ export class Hub implements Switch {
   private parts: HubParts;
   /** What ports counted that have left. */
   private readonly departed = new PortCounters();
+  private readonly isLocalMac: (mac: MacAddress) => boolean;
   private isClosed = false;
 
   constructor(options: {
@@ -74,6 +76,10 @@ export class Hub implements Switch {
     random?: Random;
     settings?: HubSettings;
     packetSink?: PacketSink | undefined;
+    /** Tells interfaces of this computer; by asking the system unless given. */
+    isLocalMac?: (mac: MacAddress) => boolean;
+    /** Bytes that wait in all sessions of the process. */
+    queuedBytes?: () => number;
     /** What tells servers apart: with the name it makes the MAC of the hub's own station. A random one unless given. */
     serverId?: string;
     /** False for hubs that never ask hosts whether they are there: those of the bridge edition (hub.md 2.1). */
@@ -107,10 +113,9 @@ export class Hub implements Switch {
     this.mayPoll = options.polls ?? true;
     this.station = station;
     this.loops = loops;
-    this.forwarding = new Forwarding(
-      { slots, monitors, fdb },
-      { clock, log, departed, station, loops },
-    );
+    const queuedBytes = options.queuedBytes ?? (() => 0);
+    const deps = { clock, log, departed, queuedBytes, station, loops };
+    this.forwarding = new Forwarding({ slots, monitors, fdb }, deps);
     this.delays = new DelayLine(
       options.clock,
       (delayed) => this.forwardDelayed(delayed),
@@ -118,6 +123,8 @@ export class Hub implements Switch {
     );
     const { packetSink } = options;
     this.packetLog = packetSink && new PacketLog(packetSink, clock);
+    const localMacs = new LocalMacs(clock);
+    this.isLocalMac = options.isLocalMac ?? ((mac) => localMacs.has(mac));
     this.configureTables();
     this.parts = this.makeParts();
   }
@@ -160,6 +167,7 @@ export class Hub implements Switch {
       ipCounts,
       portAt: (index) => this.slots[index],
       packetLog: this.packetLog,
+      isLocalMac: this.isLocalMac,
       park: (frame, delayMs) => {
         const from = this.slots[frame.from?.index ?? -1];
         return from !== undefined && this.delays.add(frame, from, delayMs);

@@ -1,6 +1,7 @@
 // What is asked of the frames of one port, compiled when its policy or the hub's settings change. Empty lists cost
 // nothing: then whole runs pass (architecture.md 2). The order is that of hub.md 2.5.
 import type { Clock } from "../base/clock.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import { accessArrival, accessDeparture } from "./access/access-check.ts";
 import type { AccessList } from "./access/access-list.ts";
@@ -11,6 +12,7 @@ import { dlinkEcho } from "./dlink-echo.ts";
 import type { Fdb } from "./fdb.ts";
 import type { FrameCheck, RunRewriter } from "./frame-check.ts";
 import type { FrameView } from "./frame-view.ts";
+import { gatewayRemover } from "./gateway-remover.ts";
 import { hubFilter } from "./hub-filter.ts";
 import type { HubLog } from "./hub-log.ts";
 import type { HubSettings } from "./hub-settings.ts";
@@ -40,6 +42,8 @@ export interface HubParts {
   portAt(index: number): PortIdentity | undefined;
   /** Undefined where nobody keeps lines of frames. */
   readonly packetLog: PacketLog | undefined;
+  /** Of an interface of this computer. */
+  isLocalMac(mac: MacAddress): boolean;
   /** Keeps a copy of the frame at hand and sends it on later, from step 13 on; false if there is no room for it. */
   park(frame: FrameView, delayMs: number): boolean;
   /** Sends a frame of the hub's own to one port, past all checks; `frame` is without a size prefix. */
@@ -70,7 +74,12 @@ export function compilePort(port: PortIdentity, hub: HubParts): PortProgram {
   const logged = packetLogger(port, hub);
   return {
     // What a SYN says is mended in its checksum, which has to be there by then.
-    ingress: [...checksumCompletion(port, hub), ...hubMssClamp(hub), ...vlan.ingress],
+    ingress: [
+      ...checksumCompletion(port, hub),
+      ...gatewayRemover(hub),
+      ...hubMssClamp(hub),
+      ...vlan.ingress,
+    ],
     arrival: [
       ...dormant.arrival,
       ...uploadShaper(port),

@@ -17,6 +17,7 @@ import { Hub } from "../hub/hub.ts";
 import type { HubSettings } from "../hub/hub-settings.ts";
 import type { CloseReason, Port } from "../hub/port.ts";
 import type { PacketSink } from "../observe/packet-record.ts";
+import { queuedBytes } from "../session/batch.ts";
 import { HUB_ID_BYTES } from "../session/welcome.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import { type BridgeDeps, type BridgeStatus, HubBridges } from "./hub-bridges.ts";
@@ -75,6 +76,7 @@ export class HubHost implements Directory {
       log: deps.log,
       settings: this.#settingsOf(config),
       packetSink: deps.packetSink,
+      queuedBytes,
     });
     this.ledger = new Ledger(config.name, deps);
     this.#inner = new InnerSessions(this.hub, this.ledger);

@@ -20,6 +20,12 @@ const SLOT_BYTES = 65_536;
 const DIRECT_BYTES = 12_288;
 /** All slots of the process, three quarters of packet memory: 48 sessions at the full queue bound. */
 export const batchSlots = new SlotPool(SLOT_BYTES, 768);
+const allQueues = { bytes: 0 };
+
+/** Bytes that wait in all sessions of the process because their sockets are full. */
+export function queuedBytes(): number {
+  return allQueues.bytes;
+}
 
 /** Where a batch writes to: the socket side of a link. */
 export interface ByteSink {
@@ -138,7 +144,7 @@ export class Batch {
     const lane = this.#sealLane();
     if (lane === undefined) return;
     this.#waiting.unshift(lane);
-    this.waitingBytes += lane.to - lane.from;
+    this.#queue(lane.to - lane.from);
   }
 
   /** The lane's unit, if there is one; the next urgent frame opens another lane. */
@@ -185,7 +191,7 @@ export class Batch {
       const first = this.#waiting[0];
       if (first === undefined) break;
       const taken = this.#out.write(PACKET_BYTES.subarray(first.from, first.to));
-      this.waitingBytes -= taken;
+      this.#queue(-taken);
       if (taken > 0) {
         first.from += taken;
         first.isUnitStart = false;
@@ -216,12 +222,12 @@ export class Batch {
     const whole = this.#waiting.findIndex((one) => one.isUnitStart);
     const moving = whole < 0 ? [] : this.#waiting.splice(whole);
     const lane = this.#sealLane();
-    for (const one of moving) this.waitingBytes -= one.to - one.from;
+    for (const one of moving) this.#queue(one.from - one.to);
     if (lane !== undefined) moving.unshift(lane);
     // What is left is the rest of a unit that the socket has begun.
     this.#blocked = this.#waiting.length > 0;
     if (moving.length === 0) return;
-    for (const one of moving) other.waitingBytes += one.to - one.from;
+    for (const one of moving) other.#queue(one.to - one.from);
     other.#waiting.push(...moving);
     if (other.#blocked) return;
     other.#block();
@@ -236,7 +242,7 @@ export class Batch {
     if (this.#laneSlot >= 0) batchSlots.give(this.#laneSlot);
     this.#laneSlot = -1;
     this.#waiting.length = 0;
-    this.waitingBytes = 0;
+    this.#queue(-this.waitingBytes);
     this.#giveSlot();
     return frames;
   }
@@ -250,7 +256,7 @@ export class Batch {
       this.#used = 0;
       this.#count = 0;
       this.#waiting.push({ slot, from: slot, to: end, isUnitStart: true, isUrgent: false });
-      this.waitingBytes += end - slot;
+      this.#queue(end - slot);
       return;
     }
     const taken = this.#out.write(PACKET_BYTES.subarray(slot, end));
@@ -262,7 +268,7 @@ export class Batch {
     last.isUnitStart = taken === 0;
     // It may hold urgent frames from before the socket was full.
     last.isUrgent = true;
-    this.waitingBytes -= taken;
+    this.#queue(-taken);
   }
 
   #write(bytes: Uint8Array, from: number, to: number): void {
@@ -270,6 +276,11 @@ export class Batch {
     if (taken === to - from) return;
     this.#block();
     this.#keep(bytes, from + taken, to, { isUnitStart: taken === 0, isUrgent: true });
+  }
+
+  #queue(bytes: number): void {
+    this.waitingBytes += bytes;
+    allQueues.bytes += bytes;
   }
 
   #block(): void {
@@ -294,7 +305,7 @@ export class Batch {
       const size = Math.min(SLOT_BYTES, to - from);
       PACKET_BYTES.set(bytes.subarray(from, from + size), slot);
       this.#waiting.push({ ...kind, slot, from: slot, to: slot + size, isUnitStart });
-      this.waitingBytes += size;
+      this.#queue(size);
       from += size;
       isUnitStart = false;
     }

@@ -29,7 +29,9 @@ export class World {
   readonly lines: LogLine[] = [];
   readonly hub: Hub;
 
-  constructor() {
+  constructor(
+    options: Pick<ConstructorParameters<typeof Hub>[0], "isLocalMac" | "queuedBytes"> = {},
+  ) {
     const put = (level: keyof Log) => (event: string, _text: string, fields?: LogFields) =>
       void this.lines.push({ level, event, fields });
     this.hub = new Hub({
@@ -37,6 +39,8 @@ export class World {
       clock: standingClock(() => this.now),
       log: { debug: put("debug"), info: put("info"), warn: put("warn"), error: put("error") },
       random: seededRandom(1),
+      isLocalMac: () => false,
+      ...options,
     });
   }
 
