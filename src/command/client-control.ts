@@ -106,6 +106,7 @@ function describe(status: ClientStatus, now: number): [string, string][] {
         : status.state,
     ],
     ["Server", `${status.server}, hub ${status.hub}, user ${status.user}`],
+    ...(status.mode === "client" ? [] : [["Mode", status.mode] as [string, string]]),
     ["Interface", `${status.nic} ${status.mac}, MTU ${status.mtu}`],
     ["Addresses", status.addresses.join(", ") || "none"],
     ...describeHost(status.host),

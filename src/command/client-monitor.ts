@@ -1,34 +1,34 @@
-import { type as osType, release, arch, cpus } from "node:os";
-import { resolve } from "node:path";
-import { formatBytes } from "../cli/figure.ts";
 import { EXIT, ExitError, messageOf, type ExitCode } from "../base/errors.ts";
+import type { Clock } from "../base/clock.ts";
 import { afterLong } from "../base/long-timer.ts";
-import { VERSION } from "../base/version.ts";
-import { chooseProxy, resolveAccount, type ResolvedAccount } from "../client/account.ts";
-import { openCaptureFile, openCaptureRing } from "../client/capture/capture-files.ts";
-import { Capture, type CaptureFiles, type RingBounds } from "../client/capture/capture.ts";
+import { chooseProxy, resolveAccount } from "../client/account.ts";
+import { Capture } from "../client/capture/capture.ts";
 import { CaptureFilter, pointAt } from "../client/capture/filter.ts";
 import { FilterError } from "../client/capture/filter-token.ts";
 import { Monitor } from "../client/monitor.ts";
-import { formatServerAddress } from "../config/remote.ts";
 import { createLog } from "../observe/log.ts";
 import { denyDumps } from "../platform/unix.ts";
-import type { CaptureOrigin } from "../wire/pcapng.ts";
 import { readAccountFlags } from "./account-flags.ts";
-import type { MONITOR_FLAGS } from "./client-flags.ts";
 import { openSetup } from "./client-setup.ts";
 import { jsonView, lineView } from "./client-view.ts";
 import { openCredential } from "./credential.ts";
-import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { forgetKeptPassword } from "./forget-password.ts";
 import { onInterrupt } from "./interrupt.ts";
+import {
+  checkWrite,
+  openFiles,
+  originOf,
+  ringOf,
+  summarize,
+  writerOf,
+  type MonitorFlags,
+} from "./monitor-output.ts";
 
-type MonitorFlags = FlagValues<typeof MONITOR_FLAGS>;
+/** What waits when a capture ends has this long to be taken. */
+const FINISH_MS = 10_000;
 
-const STANDARD_OUTPUT = "-";
-
-/** `vpn client monitor [ACCOUNT] --write FILE`: captures until it is told to stop. All it says goes to standard error. */
+/** `vpn client monitor [ACCOUNT] --write FILE`: captures until it is told to stop. */
 export async function monitor(
   environment: CommandEnvironment,
   flags: MonitorFlags,
@@ -46,8 +46,9 @@ export async function monitor(
   const code = totp || totpFile !== undefined ? { file: totpFile } : undefined;
   const credential = await openCredential(resolved, environment, code);
   denyDumps();
-  const { clock, random, stderr } = environment;
-  const talk = { ...environment, stdout: stderr };
+  const { clock, random } = environment;
+  const say = writerOf(environment, flags);
+  const talk = { ...environment, stdout: say };
   const view = flags.json ? jsonView(talk) : lineView(talk);
   const log = createLog({
     clock,
@@ -110,16 +111,35 @@ export async function monitor(
       },
       { clock, random, log },
     );
-    if (interrupts.first !== undefined || end.failure !== undefined) stop(end.failure);
+    if (interrupts.first !== undefined || end.failure !== undefined || !end.hasReader) {
+      stop(end.failure);
+    }
     await end.monitor.run();
   } finally {
     timer?.cancel();
-    await capture.finish();
-    if (end.hasReader && end.hasBegun) summarize(environment, flags, capture);
+    const isWhole = await finishInTime(capture, clock);
+    if (end.hasReader && end.hasBegun) summarize(say, flags, capture.stats);
     release();
     interrupts.release();
+    if (!isWhole) giveUp(environment);
   }
   return EXIT.ok;
+}
+
+/** False if what takes the frames stands still. */
+async function finishInTime(capture: Capture, clock: Clock): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  const timer = clock.after(FINISH_MS, () => late.resolve(false));
+  const finished = capture.finish().then(() => true);
+  return Promise.race([finished, late.promise]).finally(() => timer.cancel());
+}
+
+/** A write that never ends would keep the process. */
+function giveUp(environment: CommandEnvironment): void {
+  environment.stderr(
+    "vpn: Cannot finish the capture: what it is written to takes nothing any more\n",
+  );
+  environment.exit(EXIT.temporary);
 }
 
 /** What an account is about besides its session does not matter here. */
@@ -130,25 +150,6 @@ const NO_ROUTING = {
   dns: undefined,
   killSwitch: undefined,
 };
-
-function checkWrite(environment: CommandEnvironment, flags: MonitorFlags): void {
-  const { write, ringSize, ringTime, ringFiles } = flags;
-  if (write === undefined) {
-    throw new ExitError(EXIT.usage, "--write is missing: a FILE, or - for standard output");
-  }
-  const hasRing = ringSize !== undefined || ringTime !== undefined;
-  if (ringFiles !== undefined && !hasRing) {
-    throw new ExitError(EXIT.usage, "--ring-files needs --ring-size or --ring-time");
-  }
-  if (write !== STANDARD_OUTPUT) return;
-  if (hasRing) throw new ExitError(EXIT.usage, "Standard output is one file: no ring of them");
-  if (environment.stdoutIsTerminal) {
-    throw new ExitError(
-      EXIT.usage,
-      "Standard output is a terminal: pipe it to a program, as in `--write - | tcpdump -r -`",
-    );
-  }
-}
 
 /** @throws ExitError 64 that names the column, after a caret was put below it for people */
 function readFilter(
@@ -165,59 +166,6 @@ function readFilter(
     const where = `Cannot use --filter, column ${error.column}`;
     throw new ExitError(EXIT.usage, `${where}: ${error.message}`, { cause: error });
   }
-}
-
-function openFiles(environment: CommandEnvironment, flags: MonitorFlags): Promise<CaptureFiles> {
-  const { write = "", ringFiles, json } = flags;
-  const { clock, stderr } = environment;
-  if (write === STANDARD_OUTPUT) {
-    return Promise.resolve({
-      write: environment.writeBytes,
-      next: () => Promise.reject(new Error("standard output is one file")),
-      close: () => Promise.resolve(),
-    });
-  }
-  const path = resolve(write);
-  if (ringOf(flags) === undefined) return openCaptureFile(path);
-  const onFile = (file: string) => {
-    if (json) stderr(`${JSON.stringify({ event: "file", file })}\n`);
-  };
-  return openCaptureRing(path, ringFiles ?? Infinity, { clock, onFile });
-}
-
-function ringOf({ ringSize, ringTime }: MonitorFlags): RingBounds | undefined {
-  if (ringSize === undefined && ringTime === undefined) return undefined;
-  return { maxBytes: ringSize ?? Infinity, maxMs: ringTime ?? Infinity };
-}
-
-function originOf({ account }: ResolvedAccount, snapLength: number): Omit<CaptureOrigin, "filter"> {
-  const server = formatServerAddress(account);
-  return {
-    application: `Patchbay vpn ${VERSION}`,
-    hardware: `${cpus()[0]?.model ?? "unknown"} (${arch()})`,
-    os: `${osType()} ${release()}`,
-    name: account.hub,
-    description: `Hub ${account.hub} of ${server}, monitored as ${account.user}`,
-    snapLength,
-  };
-}
-
-function summarize(
-  environment: CommandEnvironment,
-  { json, filter, write }: MonitorFlags,
-  { stats }: Capture,
-): void {
-  if (json) {
-    environment.stderr(`${JSON.stringify({ event: "summary", write, ...stats })}\n`);
-    return;
-  }
-  const { received, accepted, dropped, written, bytes, files } = stats;
-  const lines = [
-    `${written} frames captured, ${formatBytes(bytes)}${files > 1 ? ` in ${files} files` : ""}`,
-    `${received} frames came${filter === undefined ? "" : `, the filter let ${accepted} pass`}`,
-    `${dropped} frames were dropped: the disk or the reader was too slow`,
-  ];
-  environment.stderr(`${lines.join("\n")}\n`);
 }
 
 function forgetPassword(

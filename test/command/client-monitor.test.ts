@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { EXIT } from "../../src/base/errors.ts";
 import { runApplication } from "../../src/command/application.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
+import { until } from "../support/process.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -13,8 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-async function run(flags: readonly string[], change: Partial<FakeEnvironment> = {}) {
-  const environment = Object.assign(new FakeEnvironment(), change);
+async function run(flags: readonly string[], environment = new FakeEnvironment()) {
   const account = ["--server", "127.0.0.1:1", "--hub", "h", "--user", "u", "--anonymous"];
   const place = ["--state-dir", folder, "--config", join(folder, "client.toml")];
   const args = ["client", "monitor", ...account, ...place, ...flags];
@@ -41,7 +41,10 @@ describe("vpn client monitor", () => {
   });
 
   test("writes no frames on a terminal", async () => {
-    const { code, environment } = await run(["--write", "-"], { stdoutIsTerminal: true });
+    const { code, environment } = await run(
+      ["--write", "-"],
+      Object.assign(new FakeEnvironment(), { stdoutIsTerminal: true }),
+    );
     expect(code).toBe(EXIT.usage);
     expect(environment.err).toContain("is a terminal");
     expect(environment.outBytes).toEqual([]);
@@ -73,5 +76,19 @@ describe("vpn client monitor", () => {
     expect(environment.out).toBe("");
     expect(environment.outBytes.length).toBeGreaterThan(0);
     expect(environment.outBytes[0]!.subarray(0, 4).toHex()).toBe("0a0d0d0a");
+  });
+
+  test("a reader that takes nothing does not keep the process for ever", async () => {
+    const writeBytes = () => new Promise<void>(() => undefined);
+    const environment = Object.assign(new FakeEnvironment(), { writeBytes });
+    const ended = run(["--write", "-", "--retry", "0"], environment);
+    // First the dial fails, then what waits to be written has its time.
+    await until("the end", () => {
+      environment.clock.advance(1000);
+      return environment.exits.length > 0;
+    });
+    await ended;
+    expect(environment.exits).toEqual([EXIT.temporary]);
+    expect(environment.err).toContain("Cannot finish the capture");
   });
 });
