@@ -78,17 +78,25 @@ export class LogCleaner {
     const { dir, keepMs, minFreeBytes } = this.#settings;
     const files = await this.#oldestFirst();
     let count = 0;
+    let refusal: string | undefined;
+    const remove = async (path: string) => {
+      try {
+        await storage.remove(path);
+        count += 1;
+      } catch (error) {
+        refusal = messageOf(error);
+      }
+    };
     const oldest = keepMs === 0 ? -Infinity : clock.wall() - keepMs;
-    while (files[count] !== undefined && files[count]!.changed < oldest) {
-      await storage.remove(files[count]!.path);
-      count += 1;
-    }
+    const rest = files.filter(({ changed }) => changed >= oldest);
+    for (const { path } of files.slice(0, files.length - rest.length)) await remove(path);
     let free = await storage.freeBytes(dir).catch(() => Infinity);
-    while (free < minFreeBytes && files[count] !== undefined) {
-      await storage.remove(files[count]!.path);
-      count += 1;
+    for (const { path } of rest) {
+      if (free >= minFreeBytes) break;
+      await remove(path);
       free = await storage.freeBytes(dir);
     }
+    if (refusal !== undefined) log.warn("log_clean_failed", `Old log files stay: ${refusal}`);
     this.removed += count;
     if (count > 0) log.info("logs_removed", "Old log files were removed", { count, dir });
     const isShort = free < minFreeBytes;

@@ -163,13 +163,14 @@ export class Syslog {
   #fail(why: string): void {
     this.#lastFailure = this.#deps.clock.now();
     this.#drop();
+    const lostBefore = this.lost;
     // Part of it is there; the rest would be read as another message.
     if (this.#taken > 0) {
       this.#shift();
       this.lost += 1;
     }
     if (this.#lostBefore === undefined) {
-      this.#lostBefore = this.lost;
+      this.#lostBefore = lostBefore;
       this.#deps.onTrouble({ kind: "failed", why });
     }
     this.#onEmpty?.();
