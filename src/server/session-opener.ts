@@ -3,6 +3,7 @@ import { clamp } from "../base/clamp.ts";
 import type { Clock } from "../base/clock.ts";
 import { SESSION_TIMEOUT_S } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import type { HubOptions } from "../config/hub-options.ts";
 import type { ServerSettings } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import { createBlockCodec, type BlockCodec } from "../session/block-codec.ts";
@@ -66,10 +67,7 @@ export class SessionOpener {
     });
     const { compression, isEncrypted } = stream;
     const codec = compression === "none" ? undefined : createBlockCodec(compression);
-    const udp = this.#grantUdp(request, link, options.DisableUdpAcceleration === 1, {
-      isEncrypted,
-      codec,
-    });
+    const udp = this.#grantUdp(request, link, options, { isEncrypted, codec });
     const welcome: Welcome = {
       sessionName: host.nextSessionName(user),
       connectionName: `CID-${++this.#connectionCounter}`,
@@ -130,13 +128,14 @@ export class SessionOpener {
   #grantUdp(
     { udp }: LoginRequest,
     { localAddress, remoteAddress }: Link,
-    isForbidden: boolean,
+    { DisableUdpAcceleration, DisableAdjustTcpMss }: HubOptions,
     stream: { isEncrypted: boolean; codec: BlockCodec | undefined },
   ): ReturnType<typeof grantUdp> {
     const { udpAcceleration, udpPorts } = this.#deps.settings();
-    if (udp === undefined || !udpAcceleration || isForbidden) return undefined;
+    if (udp === undefined || !udpAcceleration || DisableUdpAcceleration === 1) return undefined;
     const ends = { localAddress, remoteAddress, ports: udpPorts };
-    return grantUdp(udp, { ...this.#deps, ...stream, ...ends });
+    const leavesMss = DisableAdjustTcpMss === 1;
+    return grantUdp(udp, { ...this.#deps, ...stream, ...ends, leavesMss });
   }
 
   #closed(host: HubHost, open: OpenSession, reason: string): void {

@@ -29,6 +29,8 @@ export interface PathDeps {
   readonly ownCookie: number;
   readonly peerCookie: number;
   readonly blockCodec: BlockCodec | undefined;
+  /** Flows keep their segment size, and large datagrams are cut on their way. */
+  readonly leavesMss?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -46,7 +48,7 @@ export class DatagramPath implements UdpPath {
   readonly #sender: DatagramSender;
   readonly #receiver: DatagramReceiver;
   readonly #watch: Watch;
-  readonly #clamp: MssClamp;
+  readonly #clamp: MssClamp | undefined;
   #keepalive: Timer;
   #now = 0;
   #isClosed = false;
@@ -62,7 +64,8 @@ export class DatagramPath implements UdpPath {
     this.#sender = new DatagramSender({ ...shared, cookie: deps.peerCookie });
     const take = (run: FrameRun, isCoded: boolean) => this.#take(run, isCoded);
     this.#receiver = new DatagramReceiver({ ...shared, cookie: deps.ownCookie, take });
-    this.#clamp = new MssClamp(carriedMss(socket.local.family, codec.isEncrypted));
+    if (deps.leavesMss !== true)
+      this.#clamp = new MssClamp(carriedMss(socket.local.family, codec.isEncrypted));
     this.#watch = watchShared(socket.fd, this.#turn);
     this.#watch.arm();
     // Right after the welcome, which the peer may be reading still.
@@ -82,11 +85,11 @@ export class DatagramPath implements UdpPath {
   }
 
   clampOut(run: FrameRun): FrameRun {
-    return this.#clamp.rewrite(run);
+    return this.#clamp?.rewrite(run) ?? run;
   }
 
   clampIn(run: FrameRun): FrameRun {
-    return this.#clamp.rewrite(run);
+    return this.#clamp?.rewrite(run) ?? run;
   }
 
   // Out.

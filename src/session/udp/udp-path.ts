@@ -119,6 +119,8 @@ export interface UdpGrantDeps extends UdpEndDeps, UdpSessionDeps {
   readonly ports: { readonly first: number; readonly last: number };
   /** What was granted of the stream goes for the datagrams, too. */
   readonly isEncrypted: boolean;
+  /** Segment sizes of TCP stay as they are (option DisableAdjustTcpMss of the hub). */
+  readonly leavesMss?: boolean;
 }
 
 /** Grants what a login wishes, on a socket of its own; undefined if there is no port. The path's owner closes it. */

@@ -6,6 +6,7 @@ import { toHex } from "../../support/hex.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { until } from "../../support/process.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
+import { SEGMENT, SYN, tcpFrame } from "../../wasm/random-frames.ts";
 import { Relay } from "./relay.ts";
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
@@ -17,6 +18,13 @@ interface End {
   batches: number;
 }
 
+interface Options {
+  readonly version?: 1;
+  readonly isPlain?: boolean;
+  readonly compress?: boolean;
+  readonly leavesMss?: boolean;
+}
+
 /** Both ends of a path on the loop-back net, with a relay between them that does as it is told. */
 class World {
   readonly clock = new ManualClock();
@@ -24,14 +32,11 @@ class World {
   readonly server: End;
   readonly relay: Relay;
 
-  static async open(options: { version?: 1; isPlain?: boolean; compress?: boolean } = {}) {
+  static async open(options: Options = {}) {
     return new World(options, await Relay.open());
   }
 
-  private constructor(
-    options: { version?: 1; isPlain?: boolean; compress?: boolean },
-    relay: Relay,
-  ) {
+  private constructor(options: Options, relay: Relay) {
     this.relay = relay;
     const deps = { clock: this.clock, random: seededRandom(5), log: SILENT };
     const codec = () => (options.compress ? createBlockCodec("deflate") : undefined);
@@ -45,6 +50,7 @@ class World {
         ports: { first: 42_000, last: 42_999 },
         isEncrypted: !options.isPlain,
         codec: codec(),
+        leavesMss: options.leavesMss ?? false,
       },
     )!;
     relay.connect({ client: offer.wish.port, server: grant.port });
@@ -286,5 +292,28 @@ describe("DatagramPath", () => {
     client.path.keepaliveNote(Uint8Array.of(...words, stranger.port >> 8, stranger.port & 255));
     await world.pass(2_500);
     expect(stranger.answers).toBeGreaterThan(0);
+  });
+});
+
+describe("DatagramPath.clampOut() and clampIn()", () => {
+  const syn = tcpFrame({
+    ...SEGMENT,
+    flags: SYN,
+    options: Uint8Array.of(2, 4, 5, 180),
+    payload: new Uint8Array(0),
+  });
+
+  test("lower the segment size of SYNs unless the hub wants it left", async () => {
+    for (const leavesMss of [false, true]) {
+      const world = await World.open({ leavesMss });
+      try {
+        const run = runOf([syn]);
+        const { path } = world.server;
+        for (const clamped of [path.clampOut(run), path.clampIn(run)])
+          expect(clamped === run).toBe(leavesMss);
+      } finally {
+        world.close();
+      }
+    }
   });
 });
