@@ -112,8 +112,12 @@ export async function startBranch(
 }
 
 /** Sends frames, given in hexadecimal digits, as they are. */
-export async function sendFrames(at: Namespace, frames: readonly string[]): Promise<void> {
-  await at.check(["python3", RAW_FRAMES, "send", HOST], { stdin: frames.join("\n") });
+export async function sendFrames(
+  at: Namespace,
+  frames: readonly string[],
+  device: string = HOST,
+): Promise<void> {
+  await at.check(["python3", RAW_FRAMES, "send", device], { stdin: frames.join("\n") });
 }
 
 /** Frames that come in at a host and contain `part`. */
@@ -124,8 +128,12 @@ export class FrameListener {
     this.#running = running;
   }
 
-  static async start(at: Namespace, part: string): Promise<FrameListener> {
-    const running = at.spawn(["python3", RAW_FRAMES, "listen", HOST, part]);
+  static async start(
+    at: Namespace,
+    part: string,
+    device: string = HOST,
+  ): Promise<FrameListener> {
+    const running = at.spawn(["python3", RAW_FRAMES, "listen", device, part]);
     await until("the listener", () => running.lines.stdout.includes("ready"), {
       explain: () => running.output(),
     });
