@@ -1,5 +1,6 @@
 // Rules as a tree: each node asks on which side of a number one value of the frame lies, each leaf holds the few rules
 // that are left. Rules that lie on both sides of such a number stand on both, within a bound.
+import { RuleBitmap } from "./rule-bitmap.ts";
 import type { Range } from "./rule-ranges.ts";
 import type { RuleTable } from "./rule-table.ts";
 
@@ -9,7 +10,11 @@ const LEAF_RULES = 6;
 const SPARE_FACTOR = 3;
 /** Rules of a node whose ranges are looked at for a good number to split at. */
 const SAMPLES = 33;
+/** More rules than this that cannot be parted are not tried one by one. */
+const BITMAP_RULES = 64;
 const LEAF = 255;
+/** A leaf whose value is the index of a bitmap. */
+const BITMAP = 254;
 
 export class RuleTree {
   /** The first rule of all, and how many there are. */
@@ -22,25 +27,31 @@ export class RuleTree {
   /** Where the upper half of a node begins, the lower one being the next node; of a leaf the end of its entries. */
   readonly #others: Int32Array;
   readonly #entries: Int32Array;
+  readonly #bitmaps: readonly RuleBitmap[];
 
   /** @param rules positions in `ranges` and `table`, ascending */
   constructor(rules: readonly number[], ranges: readonly (readonly Range[])[], table: RuleTable) {
     this.first = rules[0]!;
     this.size = rules.length;
     this.#table = table;
-    const grown = new Growth(rules, ranges);
+    const grown = new Growth(rules, ranges, table);
     this.#dims = Uint8Array.from(grown.dims);
     this.#values = Float64Array.from(grown.values);
     this.#others = Int32Array.from(grown.others);
     this.#entries = Int32Array.from(grown.entries);
+    this.#bitmaps = grown.bitmaps;
   }
 
   /** The first rule before `limit` that holds, or `limit`. */
   match(values: Float64Array, limit: number): number {
     const dims = this.#dims;
     let node = 0;
-    while (dims[node] !== LEAF)
-      node = values[dims[node]!]! < this.#values[node]! ? node + 1 : this.#others[node]!;
+    let dim = dims[0]!;
+    while (dim < BITMAP) {
+      node = values[dim]! < this.#values[node]! ? node + 1 : this.#others[node]!;
+      dim = dims[node]!;
+    }
+    if (dim === BITMAP) return this.#bitmaps[this.#values[node]!]!.match(values, limit);
     const entries = this.#entries;
     const end = this.#others[node]!;
     for (let at = this.#values[node]!; at < end; at += 1) {
@@ -58,12 +69,15 @@ class Growth {
   readonly values: number[] = [];
   readonly others: number[] = [];
   readonly entries: number[] = [];
+  readonly bitmaps: RuleBitmap[] = [];
+  readonly #table: RuleTable;
   readonly #ranges: readonly (readonly Range[])[];
   /** Dimensions that any of the rules speaks of. */
   readonly #used: readonly number[];
 
-  constructor(rules: readonly number[], ranges: readonly (readonly Range[])[]) {
+  constructor(rules: readonly number[], ranges: readonly (readonly Range[])[], table: RuleTable) {
     this.#ranges = ranges;
+    this.#table = table;
     const used = new Set<number>();
     for (const rule of rules) for (const { dim } of ranges[rule]!) used.add(dim);
     this.#used = [...used];
@@ -72,13 +86,7 @@ class Growth {
 
   #grow(rules: readonly number[], spare: number): void {
     const split = rules.length > LEAF_RULES ? this.#bestSplit(rules, spare) : undefined;
-    if (split === undefined) {
-      this.dims.push(LEAF);
-      this.values.push(this.entries.length);
-      for (const rule of rules) this.entries.push(rule);
-      this.others.push(this.entries.length);
-      return;
-    }
+    if (split === undefined) return this.#end(rules);
     const { dim, at } = split;
     const node = this.dims.length;
     this.dims.push(dim);
@@ -91,6 +99,20 @@ class Growth {
     this.#grow(lower, Math.floor(rest * share));
     this.others[node] = this.dims.length;
     this.#grow(upper, Math.floor(rest * (1 - share)));
+  }
+
+  #end(rules: readonly number[]): void {
+    if (rules.length > BITMAP_RULES) {
+      this.dims.push(BITMAP);
+      this.values.push(this.bitmaps.length);
+      this.others.push(0);
+      this.bitmaps.push(new RuleBitmap(rules, this.#ranges, this.#table));
+      return;
+    }
+    this.dims.push(LEAF);
+    this.values.push(this.entries.length);
+    for (const rule of rules) this.entries.push(rule);
+    this.others.push(this.entries.length);
   }
 
   /** The split with the smallest larger half, of those that cost no more entries than there are to spare. */

@@ -63,10 +63,14 @@ export function settings(
 ): HubSettings {
   return {
     ...DEFAULT_HUB_SETTINGS,
+    compat: new Set(["loop-probe"]),
     access: sortAccessRules(access),
-    options: { ...DEFAULT_HUB_SETTINGS.options, ...options },
+    options: { ...DEFAULT_HUB_SETTINGS.options, ...SILENT, ...options },
   };
 }
+
+/** Hubs that send nothing of their own. */
+const SILENT: Partial<HubOptions> = { NoAddressPollingIPv4: 1, NoAddressPollingIPv6: 1 };
 
 export interface Who {
   readonly user?: string;

@@ -11,6 +11,7 @@ import {
 } from "../../../src/hub/access/name-files.ts";
 import { BROADCAST } from "../frames.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+import { until } from "../../support/process.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
 import { AccessWorld, drop, settings, type Who } from "./access-world.ts";
 import { bytesOf, FRAME } from "./reference.ts";
@@ -160,12 +161,11 @@ test("ports that are there meet the names of a file that has changed", async () 
     expect(bob.take()).toHaveLength(1);
     writeFileSync(path, "alice\n");
     world.clock.advance(30_000);
-    for (let n = 0; n < 500 && bob.take().length === 0; n += 1) {
-      // Until the file has been read, frames pass.
-      await new Promise((resolve) => setImmediate(resolve));
+    // Until the file has been read, frames pass.
+    await until("the file has been read", () => {
       alice.send(hello);
-      if (alice.at.counters.record().drops.access_list !== undefined) break;
-    }
+      return alice.at.counters.record().drops.access_list !== undefined;
+    });
     bob.take();
     alice.send(hello);
     expect(bob.take()).toEqual([]);
