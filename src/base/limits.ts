@@ -219,4 +219,4 @@ export const MAX_REQUEST_FIELD_CHARS = 511;
 export const MAX_FILTER_CHARS = 4096;
 export const MAX_FILTER_DEPTH = 64;
 /** Frames of a monitoring client that wait for a slow disk or reader, twice: those being written, and the next. */
-export const MAX_CAPTURE_BYTES = 4 << 20;
+export const MAX_CAPTURE_BYTES = 8 << 20;
