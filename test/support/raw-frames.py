@@ -14,6 +14,7 @@ PACKET_ADD_MEMBERSHIP = 1
 PACKET_AUXDATA = 8
 PACKET_MR_PROMISC = 1
 PACKET_OUTGOING = 4
+SO_RCVBUFFORCE = 33
 TP_STATUS_VLAN_VALID = 1 << 4
 
 
@@ -39,6 +40,8 @@ def listen(device, part):
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     raw.bind((device, ETH_P_ALL))
     raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    # A busy machine lets this program wait, and nothing is to be lost meanwhile.
+    raw.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
     index = socket.if_nametoindex(device)
     raw.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b""))
     print("ready", flush=True)
