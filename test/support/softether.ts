@@ -101,6 +101,11 @@ export class SoftEtherServer {
     return this.#daemon.log(kind);
   }
 
+  /** Where it writes logs of one kind. */
+  logFolder(kind: string): string {
+    return `${this.#daemon.folder}/log/${kind}`;
+  }
+
   stop(): Promise<void> {
     return this.#daemon.stop();
   }

@@ -69,6 +69,8 @@ export interface ServerStart {
   readonly port?: number;
   readonly name?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** json unless given: what waits for lines reads that. */
+  readonly logFormat?: "text" | "json";
   /** What runs the program, such as setpriv(1) with its flags. */
   readonly prefix?: readonly string[];
 }
@@ -83,6 +85,7 @@ export class VpnServer {
   readonly #port: number | undefined;
   readonly #prefix: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
+  readonly #logFormat: "text" | "json";
   #running: Running;
 
   private constructor(at: Namespace, folder: string, options: ServerStart) {
@@ -94,6 +97,7 @@ export class VpnServer {
     this.stateDir = join(folder, "state");
     this.configFile = join(folder, "config.toml");
     this.#env = options.env ?? {};
+    this.#logFormat = options.logFormat ?? "json";
     this.#running = this.#spawn();
   }
 
@@ -110,7 +114,7 @@ export class VpnServer {
     const flags = flagsOf({
       "--config": this.configFile,
       "--state-dir": this.stateDir,
-      "--log-format": "json",
+      "--log-format": this.#logFormat,
     });
     const command = [...this.#prefix, VPN_BIN, this.#program, ...flags];
     return this.at.spawn(command, { env: this.#env });
