@@ -6,7 +6,18 @@ import { exchange, type FramePlan } from "../support/frame-exchange.ts";
 import { toHex } from "../support/hex.ts";
 import { describeSystem, type Namespace } from "../support/namespace.ts";
 import { SOFTETHER_PROGRAMS, SoftEtherServer } from "../support/softether.ts";
-import { HUB, openSite, SERVER_FROM } from "../support/tunnel.ts";
+import { ping, waitPing } from "../support/transfer.ts";
+import {
+  ALSO_GOOD,
+  dressClient,
+  GOOD,
+  HUB,
+  INSIDE,
+  openSite,
+  SERVER_FROM,
+  serverConfig,
+  startClient,
+} from "../support/tunnel.ts";
 import { secretFile, VpnServer } from "../support/vpn.ts";
 
 // One user for each policy, and one without any: what they get of each other is the same on either server.
@@ -218,3 +229,30 @@ for (const kind of ["ours", "reference"] as const) {
     });
   });
 }
+
+describeSystem("a policy that changes", SOFTETHER_PROGRAMS, () => {
+  test("holds for a running session of the real client at once, and when it is lifted as well", async () => {
+    await using site = await openSite();
+    const config = serverConfig(site.server);
+    const server = await VpnServer.start(site.server, config);
+    const [left, right] = await Promise.all([
+      startClient("reference", site.left, SERVER_FROM.left, GOOD),
+      startClient("ours", site.right, SERVER_FROM.right, ALSO_GOOD),
+    ]);
+    await Promise.all([left.waitConnected(), right.waitConnected()]);
+    await Promise.all([dressClient(left, "left"), dressClient(right, "right")]);
+    const sessions = async () =>
+      (await server.snapshot()).hubs[0]!.sessions.map(({ name }) => name);
+    await waitPing(site.right, right.device, INSIDE.left.ipv4);
+    const before = await sessions();
+
+    const [user, others] = config.split(`[hub.${HUB}.user.right]`) as [string, string];
+    const filtered = user.replace("policy = {", "policy = { filter_ipv4 = true,");
+    await server.reload(`${filtered}[hub.${HUB}.user.right]${others}`);
+    expect((await ping(site.right, INSIDE.left.ipv4, { count: 3 })).received).toBe(0);
+
+    await server.reload(config);
+    await waitPing(site.right, right.device, INSIDE.left.ipv4);
+    expect(await sessions()).toEqual(before);
+  });
+});
