@@ -87,7 +87,7 @@ export async function sessionList(
       each.name,
       session.name,
       session.user,
-      session.mode,
+      session.blocked === undefined ? session.mode : `${session.mode}, blocked`,
       session.address,
       session.host,
       connectionsText(session),

@@ -16,7 +16,7 @@ import { HubLog } from "./hub-log.ts";
 import { HubPort, type Switch } from "./hub-port.ts";
 import { type LoopBlock, LoopGuard, SHUT_PROGRAM } from "./loop-guard.ts";
 import { HubStation, type StationOutlet } from "./station.ts";
-import { stationAddress } from "./station-address.ts";
+import { type StationAddress, stationAddress } from "./station-address.ts";
 import { IpCounts, type IpFamily } from "./ip-counts.ts";
 import { type IpEntry, IpTable } from "./ip-table.ts";
 import { type CloseReason, emptyRun, type FrameRun, type Port } from "./port.ts";
@@ -203,6 +203,11 @@ export class Hub implements Switch {
       send: (frame, index) => this.slots[index]?.sendOwn(runOfOne(frame)),
       flush: () => this.flush(),
     };
+  }
+
+  /** What the hub itself is called on its segment. */
+  get address(): StationAddress {
+    return this.station.address;
   }
 
   /** Why nothing passes the port, if it closes a loop. */

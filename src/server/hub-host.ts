@@ -36,6 +36,10 @@ import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 export interface HostDeps extends OutsideDeps, Pick<BridgeDeps, "tapMac"> {
   readonly generatedVerifier: GeneratedVerifierOf;
   readonly books: CounterBooks;
+  /** Tells this server from others for as long as it has its state directory. */
+  readonly serverId: string;
+  /** The hub asks silent hosts whether they are there. */
+  readonly polls: boolean;
   /** Path of the helper for users of an NT domain, as it is now. */
   ntlmAuth(): string;
   /** Where lines of frames go. */
@@ -77,6 +81,8 @@ export class HubHost implements Directory {
       settings: this.#settingsOf(config),
       packetSink: deps.packetSink,
       queuedBytes,
+      serverId: deps.serverId,
+      polls: deps.polls,
     });
     this.ledger = new Ledger(config.name, deps);
     this.#inner = new InnerSessions(this.hub, this.ledger);

@@ -264,8 +264,12 @@ export class Server {
     const ntlmAuth = () => this.#config.server.ntlmAuth;
     const compat = () => this.#config.server.compat;
     const deps = { clock, random, log, generatedVerifier, tapMac, books, ntlmAuth, compat };
-    const packetSink = this.#options.hubLogs?.openHub(config.name, config.log);
-    this.hubs.set(config.name.toLowerCase(), new HubHost(config, { ...deps, packetSink }));
+    const own = {
+      packetSink: this.#options.hubLogs?.openHub(config.name, config.log),
+      serverId: this.#options.linkMemory.installation().toHex(),
+      polls: this.#config.edition === "server",
+    };
+    this.hubs.set(config.name.toLowerCase(), new HubHost(config, { ...deps, ...own }));
     log.info("hub_opened", `Hub ${config.name} is ${config.online ? "online" : "offline"}`, {
       hub: config.name,
       users: config.users.length,

@@ -1,8 +1,13 @@
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { Clock } from "../base/clock.ts";
+import { formatAddress, formatIpv4 } from "../base/ip.ts";
+import { formatMac } from "../base/mac.ts";
 import { BUILD_DATE, COMMIT, VERSION } from "../base/version.ts";
 import type { CounterRow } from "../config/counter-store.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { HubPort } from "../hub/hub-port.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
+import type { StationAddress } from "../hub/station-address.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { BridgeStatus } from "./hub-bridges.ts";
 import type { LogStats } from "../observe/server-logs.ts";
@@ -41,6 +46,8 @@ export interface HubSnapshot {
   readonly online: boolean;
   readonly users: number;
   readonly logins: number;
+  /** The hub's own addresses, from which it asks silent hosts whether they are there. */
+  readonly station: { readonly mac: string; readonly ipv4: string; readonly ipv6: string };
   readonly sessions: readonly SessionSnapshot[];
   /** Sessions of the server's own: local bridges, cascades. */
   readonly innerSessions: readonly InnerSnapshot[];
@@ -70,7 +77,16 @@ export interface SessionSnapshot extends StreamStatus {
   /** `none` where the stream goes in clear. */
   readonly cipher: string;
   readonly timeoutSeconds: number;
+  readonly blocked?: BlockSnapshot;
   readonly traffic: CounterRecord;
+}
+
+/** Why nothing passes a session's port, and until when at least. */
+export interface BlockSnapshot {
+  readonly reason: "loop";
+  /** The session at the other end of the loop; its own name if frames come back to itself. */
+  readonly other: string;
+  readonly until: string;
 }
 
 /** What is kept of a hub from one run to the next; booked every ten seconds (hub.md 2.17). */
@@ -91,6 +107,7 @@ export interface InnerSnapshot {
   readonly user: string;
   readonly host: string;
   readonly since: string;
+  readonly blocked?: BlockSnapshot;
   readonly traffic: CounterRecord;
 }
 
@@ -115,7 +132,7 @@ export function takeSnapshot(of: {
     residentBytes: residentBytes(),
     listeners: of.listeners,
     hubs: of.hubs.map((host) => ({
-      ...hubSnapshot(host, of.clock.now()),
+      ...hubSnapshot(host, of.clock),
       cascades: of.cascades(host.config.name),
     })),
     connections: {
@@ -127,19 +144,25 @@ export function takeSnapshot(of: {
   };
 }
 
-function hubSnapshot(host: HubHost, now: number): Omit<HubSnapshot, "cascades"> {
+function hubSnapshot(host: HubHost, clock: Clock): Omit<HubSnapshot, "cascades"> {
+  const now = clock.now();
   return {
     name: host.config.name,
     online: host.config.online,
     users: host.accounts.size,
     logins: host.logins,
-    sessions: [...host.sessions.values()].map(sessionSnapshot),
+    station: stationSnapshot(host.hub.address),
+    sessions: [...host.sessions.values()].map((open) => ({
+      ...sessionSnapshot(open),
+      ...blockSnapshot(host.hub, open.port, clock),
+    })),
     innerSessions: host.innerSessions.map(({ name, kind, user, host: caption, since, port }) => ({
       name,
       kind,
       user,
       host: caption,
       since: new Date(since).toISOString(),
+      ...blockSnapshot(host.hub, port, clock),
       traffic: port.counters.record(),
     })),
     bridges: host.bridges,
@@ -162,6 +185,17 @@ function lifetimeOf(row: CounterRow | undefined): HubLifetime {
     inBytes: inUnicast + inGroup,
     outBytes: outUnicast + outGroup,
   };
+}
+
+function stationSnapshot({ mac, ipv4, ipv6 }: StationAddress): HubSnapshot["station"] {
+  return { mac: formatMac(mac), ipv4: formatIpv4(ipv4), ipv6: formatAddress(ipv6) };
+}
+
+function blockSnapshot(hub: Hub, port: HubPort, clock: Clock): { blocked?: BlockSnapshot } {
+  const block = hub.blockOf(port);
+  if (block === undefined) return {};
+  const until = new Date(clock.wall() + block.until - clock.now()).toISOString();
+  return { blocked: { reason: "loop", other: block.other, until } };
 }
 
 function sessionSnapshot({ session, port, user, mode, address, request, since }: OpenSession) {

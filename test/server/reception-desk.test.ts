@@ -72,6 +72,8 @@ class World {
       random: seededRandom(3),
       books: memoryBooks(),
       tapMac: () => MAC_ZERO,
+      serverId: "test",
+      polls: true,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
       ntlmAuth: () => "/usr/bin/ntlm_auth",
       compat: () => [],
