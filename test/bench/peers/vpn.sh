@@ -2,6 +2,7 @@
 # Options: tcp=1..32 half=yes|no qos=yes|no compress=yes|no udp=yes|no, by default tcp=1 qos=yes and the rest no, as
 # for SoftEther. Other values are refused, and a session that does not become what was asked for ends the peer, so
 # that no figure is printed for something that was not measured.
+# rules=N: an access list of N rules that none of the traffic meets. log=no: no packet log (by default that of TCP connects).
 # lan=plain: the host of topology nic sends single frames, as that of SoftEther must; by default it sends what it likes.
 # link=1..32: connections of the cascade of that topology, 8 by default as in both programs.
 # vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
@@ -61,8 +62,14 @@ vpn_start_server() { # TOPOLOGY
 			$LINK_SRV2 $VPN_PORT "$RUN/pw" "$(opt link 8)" "$([ "$(opt udp no)" = yes ] && echo true || echo false)" ;;
 	esac)
 
+	$([ "$(opt log yes)" = no ] && printf '[hub.BENCH.log]\npacket = []\n')
+
 	[hub.BENCH.user.u]
 	password = "file:$RUN/pw"
+
+	$(for ((rule = 1; rule <= $(opt rules 0); rule++)); do
+		printf '[[hub.BENCH.access]]\naction = "drop"\nfrom = "198.51.100.%d/32"\nproto = "tcp"\nto_port = %d\n' $((rule % 250)) $((1000 + rule))
+	done)
 
 	[hub.BENCH.user.anon]
 	anonymous = true
@@ -97,7 +104,8 @@ vpn_after_connect() {
 	[ "$REP" = 1 ] && sed 's/^/[bench]   /' "$RUN/status1" >&2
 	return 0
 }
-vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain" "link=$(seq -s '|' 32)"; }
+vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain" "link=$(seq -s '|' 32)" \
+	"rules=0|100|1000" "log=yes|no"; }
 
 peer_needs() { vpn_needs; }
 peer_topologies() { vpn_check && echo hub cascade bridge nic; }
