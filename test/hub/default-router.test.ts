@@ -2,43 +2,20 @@ import { describe, expect, test } from "bun:test";
 import { DEFAULT_POLICY, type Policy } from "../../src/config/policy.ts";
 import type { HubOptionName } from "../../src/config/hub-options.ts";
 import { DEFAULT_HUB_SETTINGS } from "../../src/hub/hub-settings.ts";
-import { finishChecksum, sumWords } from "../../src/wire/checksum.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { toHex } from "../support/hex.ts";
-import { icmpv6, ipv6, linkLocal, mac } from "./frames.ts";
+import { type Advertisement, icmpv6, ipv6, linkLocal, mac, routerAdvertisement } from "./frames.ts";
 import { World } from "./world.ts";
 
 const all = { to: 0x333300000001, from: mac(1) };
 const LIFETIME_AT = 6;
 
-interface Dress {
+interface Dress extends Advertisement {
   readonly tags?: readonly number[];
-  readonly lifetime?: number;
-  readonly type?: number;
-  /** An empty options header in front (RFC 8200 section 4.6). */
-  readonly hasOptions?: boolean;
 }
 
-/** A router advertisement with a prefix option and a checksum that is right. */
-function advertisement({ tags = [], lifetime = 1800, type = 134, hasOptions = false }: Dress) {
-  const message = new Uint8Array(16 + 32);
-  message.set([type, 0, 0, 0, 64, 0, lifetime >> 8, lifetime & 0xff]);
-  message.set([3, 4, 64, 0xc0], 16);
-  const options = hasOptions ? [58, 0, 1, 4, 0, 0, 0, 0] : [];
-  const bytes = ipv6({
-    ...all,
-    tags,
-    ip: linkLocal(1),
-    next: hasOptions ? 60 : 58,
-    body: Uint8Array.from([...options, ...message]),
-  });
-  const ip = 14 + tags.length * 4;
-  const at = ip + 40 + options.length;
-  const pseudo = sumWords(bytes, ip + 8, ip + 40, 58 + message.length);
-  const sum = finishChecksum(sumWords(bytes, at, bytes.length, pseudo));
-  bytes.set([sum >> 8, sum & 0xff], at + 2);
-  return bytes;
-}
+const advertisement = ({ tags = [], ...message }: Dress) =>
+  routerAdvertisement({ ...all, tags }, message);
 
 /** What a port with this policy gets of the frames. */
 function received(

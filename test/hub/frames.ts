@@ -1,6 +1,6 @@
 // Frames by hand for the tests of the switch: only what it looks at is filled in.
 import { type MacAddress, writeMac } from "../../src/base/mac.ts";
-import { internetChecksum } from "../../src/wire/checksum.ts";
+import { finishChecksum, internetChecksum, sumWords } from "../../src/wire/checksum.ts";
 
 export const BROADCAST = 0xffff_ffff_ffff as MacAddress;
 
@@ -134,4 +134,36 @@ export function icmpv6(parts: Addressing, type: number): Uint8Array {
   const body = new Uint8Array(type === 134 ? 16 : type >= 135 ? 24 : 8);
   body[0] = type;
   return ipv6({ ...parts, ip: linkLocal(1), next: 58, body });
+}
+
+export interface Advertisement {
+  /** Seconds that the sender is a default router. */
+  readonly lifetime?: number;
+  /** Of the message, where it is to look like one only. */
+  readonly type?: number;
+  /** An empty options header in front (RFC 8200 section 4.6). */
+  readonly hasOptions?: boolean;
+}
+
+/** A router advertisement with a prefix option and a checksum that is right. */
+export function routerAdvertisement(
+  parts: Addressing,
+  { lifetime = 1800, type = 134, hasOptions = false }: Advertisement = {},
+): Uint8Array {
+  const message = new Uint8Array(16 + 32);
+  message.set([type, 0, 0, 0, 64, 0, lifetime >> 8, lifetime & 0xff]);
+  message.set([3, 4, 64, 0xc0], 16);
+  const options = hasOptions ? [58, 0, 1, 4, 0, 0, 0, 0] : [];
+  const bytes = ipv6({
+    ...parts,
+    ip: linkLocal(1),
+    next: hasOptions ? 60 : 58,
+    body: Uint8Array.from([...options, ...message]),
+  });
+  const ip = 14 + (parts.tags?.length ?? 0) * 4;
+  const at = ip + 40 + options.length;
+  const pseudo = sumWords(bytes, ip + 8, ip + 40, 58 + message.length);
+  const sum = finishChecksum(sumWords(bytes, at, bytes.length, pseudo));
+  bytes.set([sum >> 8, sum & 0xff], at + 2);
+  return bytes;
 }

@@ -45,7 +45,7 @@ const KINDS: Readonly<Record<string, (one: Addresses, all: Addresses) => Uint8Ar
   group: (_, all) => ipv4({ ...all, ip: lan(5), protocol: 17, body: udp(5353, 5353, data) }),
   groupV6: (_, all) => ipv6({ ...all, ip: linkLocal(5), next: 17, body: udp(5353, 5353, data) }),
   solicitation: (_, all) => make.icmpv6(all, 133),
-  advertisement: (_, all) => make.icmpv6(all, 134),
+  advertisement: (_, all) => make.routerAdvertisement(all),
   neighbour: (_, all) => make.icmpv6(all, 135),
   other: (one) => frame({ ...one, size: 60 }),
   groupOther: (_, all) => frame({ ...all, size: 61 }),
@@ -100,11 +100,14 @@ const CASES: readonly Case[] = [
 ];
 
 const FREE = "free";
+/** To him no router is the default one. */
+const HOMEBODY = "homebody";
 const PRIVATE = ["private1", "private2"] as const;
 const MEMBERS = ["member1", "member2"] as const;
 const USERS: Readonly<Record<string, Case["policy"]>> = {
   ...Object.fromEntries(CASES.map(({ user, policy }) => [user, policy])),
   [FREE]: {},
+  [HOMEBODY]: { no_ipv6_default_router_in_ra: true },
   ...Object.fromEntries(PRIVATE.map((user) => [user, { privacy_filter: true }])),
   ...Object.fromEntries(MEMBERS.map((user) => [user, { vlan_id: VLAN }])),
 };
@@ -146,9 +149,14 @@ function passing(from: string, to: string): readonly Kind[] {
 function expected(from: string, to: string): string[] {
   const tags = isMember(from) && !isMember(to);
   return passing(from, to).map((kind) => {
+    if (to === HOMEBODY && kind === "advertisement") return toHex(harmless(from));
     const bytes = frameOf(from, kind);
     return toHex(tags ? withTag(bytes) : bytes);
   });
+}
+
+function harmless(from: string): Uint8Array {
+  return make.routerAdvertisement({ to: BROADCAST, from: stationOf(from) }, { lifetime: 0 });
 }
 
 /** Everybody sends, and all the others listen. */
@@ -182,6 +190,7 @@ function told(
     names.set(toHex(frameOf(from, kind)), kind);
     names.set(toHex(withTag(frameOf(from, kind))), `vlan ${kind}`);
   }
+  names.set(toHex(harmless(from)), "harmless advertisement");
   const each = users
     .filter((user) => user !== from)
     .map((user) => [user, (got[user] ?? []).map((hex) => names.get(hex) ?? `?${hex}`)]);
