@@ -59,7 +59,11 @@ export class SessionOpener {
     const isLocal = link.remoteAddress === link.localAddress;
     const user = admitted.name;
     const { options } = host.config;
-    const policy = sessionPolicy(host.policyOf(admitted), mode, isLocal);
+    const policy = sessionPolicy(
+      host.policyOf(admitted),
+      { mode, isLocal },
+      host.hub.settings.compat,
+    );
     const stream = grantStream(request.stream, {
       connections: policy.max_connection,
       allowsPlaintext: host.config.allowPlaintext && link.mayLeaveTls,

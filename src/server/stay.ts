@@ -2,6 +2,7 @@ import type { Admitted } from "../auth/verdict.ts";
 import type { AccountedHandle } from "../auth/radius-accounting.ts";
 import type { SessionTraffic } from "../auth/radius-record.ts";
 import type { Clock } from "../base/clock.ts";
+import type { CompatName } from "../config/compat.ts";
 import type { Policy } from "../config/policy.ts";
 import type { HubPort } from "../hub/hub-port.ts";
 import type { LoginRequest, SessionMode } from "../session/login.ts";
@@ -59,9 +60,9 @@ export class Stay {
   }
 
   /** The policy that its user has from now on. */
-  apply(policy: Policy): void {
-    const { port, mode, isLocal } = this.open;
-    port.reconfigure(sessionPolicy(policy, mode, isLocal));
+  apply(policy: Policy, compat: ReadonlySet<CompatName>): void {
+    const { port } = this.open;
+    port.reconfigure(sessionPolicy(policy, this.open, compat));
     this.#tenure.apply(policy);
   }
 
@@ -82,15 +83,20 @@ export function sessionMode({ wantsMonitor, wantsBridge }: LoginRequest): Sessio
 
 /**
  * The policy of one session (hub.md 5.1 steps 10 to 13): who did not ask to bridge gets client mode, which
- * covers IPv6 as well; somebody on this very machine is not restricted. Monitoring is in force for those only who
- * asked for it, and has no lane for urgent frames.
+ * covers IPv6 as well unless `ip-rules` are the reference's; somebody on this very machine is not restricted.
+ * Monitoring is in force for those only who asked for it, and has no lane for urgent frames.
  */
-export function sessionPolicy(policy: Policy, mode: SessionMode, isLocal: boolean): Policy {
+export function sessionPolicy(
+  policy: Policy,
+  { mode, isLocal }: Pick<OpenSession, "mode" | "isLocal">,
+  compat: ReadonlySet<CompatName>,
+): Policy {
   const isMonitor = mode === "monitor" && policy.monitor_port;
   const base = { ...policy, monitor_port: isMonitor };
-  if (isLocal) return { ...base, no_bridge: false, no_routing: false, no_routing_v6: false };
-  if (mode === "bridge") return base;
-  return { ...base, no_bridge: true, no_routing: true, no_routing_v6: true };
+  if (mode === "bridge" && !isLocal) return base;
+  const restricts = !isLocal;
+  const routing = compat.has("ip-rules") ? base.no_routing_v6 : restricts;
+  return { ...base, no_bridge: restricts, no_routing: restricts, no_routing_v6: routing };
 }
 
 /** What accounting tells of a session so far. */
