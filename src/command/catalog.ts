@@ -69,14 +69,13 @@ export const COMMANDS: CommandTable = {
     examples: [
       "vpn bridge --config bridge.toml",
       "vpn bridge --unit > /etc/systemd/system/vpn-bridge.service",
-      "vpn status --bridge",
     ],
     load: async () => (await import("./server.ts")).runBridge,
   }),
   client: CLIENT_COMMANDS,
   status: command("Show the running server", {
     flags: ASK_FLAGS,
-    examples: ["vpn status", "vpn status --json"],
+    examples: ["vpn status", "vpn status --json", "vpn status --bridge"],
     load: async () => (await import("./server-status.ts")).status,
   }),
   session: group("Sessions of the running server", {

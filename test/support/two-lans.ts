@@ -3,7 +3,7 @@ import { type Namespace, World } from "./namespace.ts";
 import { Running, until } from "./process.ts";
 import { SoftEtherServer } from "./softether.ts";
 import { GOOD, HUB, type Implementation, serverConfig } from "./tunnel-server.ts";
-import { secretFile, VpnServer } from "./vpn.ts";
+import { secretFile, type ServerStart, VpnServer } from "./vpn.ts";
 
 // Two LANs that a bridge at the one and a server at the other join over a third network:
 //
@@ -89,9 +89,11 @@ export function bridgeConfig({ box }: TwoLans, more = ""): string {
 export async function startBranch(
   kind: Implementation,
   lans: TwoLans,
+  options: Omit<ServerStart, "program"> = {},
 ): Promise<VpnServer | SoftEtherServer> {
   if (kind === "ours") {
-    const bridge = await VpnServer.start(lans.box, bridgeConfig(lans), { program: "bridge" });
+    const started = { ...options, program: "bridge" } as const;
+    const bridge = await VpnServer.start(lans.box, bridgeConfig(lans), started);
     await until("the cascade of the bridge", async () => {
       const [hub] = (await bridge.snapshot()).hubs;
       return hub?.innerSessions.some(({ kind: what }) => what === "cascade");
@@ -128,11 +130,7 @@ export class FrameListener {
     this.#running = running;
   }
 
-  static async start(
-    at: Namespace,
-    part: string,
-    device: string = HOST,
-  ): Promise<FrameListener> {
+  static async start(at: Namespace, part: string, device: string = HOST): Promise<FrameListener> {
     const running = at.spawn(["python3", RAW_FRAMES, "listen", device, part]);
     await until("the listener", () => running.lines.stdout.includes("ready"), {
       explain: () => running.output(),

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmodSync, chownSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeSystem } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
 import { SOFTETHER_PROGRAMS } from "../support/softether.ts";
 import { arping, ping, transfer, waitPing } from "../support/transfer.ts";
-import { plainMac } from "../support/tunnel.ts";
+import { GOOD, plainMac } from "../support/tunnel.ts";
 import {
   FrameListener,
   HOST,
@@ -15,7 +16,7 @@ import {
   startOffice,
   type TwoLans,
 } from "../support/two-lans.ts";
-import { VpnServer } from "../support/vpn.ts";
+import { secretFile, VPN_BIN, VpnServer } from "../support/vpn.ts";
 
 // A branch joined to the office by a bridge and a cascade, each side ours or the reference's.
 const SIDES = [
@@ -225,3 +226,37 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
     });
   });
 }
+
+describeSystem("vpn bridge without root", ["setpriv"], () => {
+  const NOBODY = 65_534;
+
+  test("the two rights of its unit are enough", async () => {
+    await using lans = await openLans();
+    const { world, box, branch } = lans;
+    await branch.address(HOST, `${BRANCH.ipv4}/24`);
+    await lans.office.address(HOST, `${OFFICE.ipv4}/24`);
+    const office = (await startOffice("ours", lans)) as VpnServer;
+    // Somebody who owns nothing but the files of this bridge, and may look into no other folder.
+    const program = join(world.directory, "vpn");
+    copyFileSync(VPN_BIN, program);
+    chmodSync(program, 0o755);
+    chmodSync(world.directory, 0o711);
+    for (const path of [
+      world.folder(`${box.name}-vpn-bridge`),
+      secretFile(box, "office", GOOD.password),
+    ]) {
+      chownSync(path, NOBODY, NOBODY);
+    }
+    const rights = "-all,+net_admin,+net_raw";
+    const drop =
+      `setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --no-new-privs ` +
+      `--bounding-set=${rights} --inh-caps=${rights} --ambient-caps=${rights}`;
+    const prefix = ["sh", "-c", `shift; exec ${drop} ${program} "$@"`, "sh"];
+    const bridge = (await startBranch("ours", lans, { prefix })) as VpnServer;
+    const owner = await Bun.file(`/proc/${bridge.pid}/status`).text();
+    expect(owner).toMatch(/^Uid:\s+65534\s+65534/m);
+    await waitPing(branch, HOST, OFFICE.ipv4);
+    await bridge.stop();
+    await office.stop();
+  });
+});
