@@ -218,7 +218,9 @@ export class HubHost implements Directory {
 
   /** Applies the difference: sessions of users that are as they were go on. */
   reconfigure(next: HubConfig): void {
+    const wasOnline = this.config.online;
     this.config = next;
+    if (next.online !== wasOnline) this.#tellState();
     this.accounts = accountsOf(next, this.#deps.generatedVerifier);
     this.trust = this.#trustOf(next);
     this.#outside.reconfigure(outsideOf(next, this.#deps.ntlmAuth()));
@@ -308,6 +310,12 @@ export class HubHost implements Directory {
 
   #settingsOf({ log, options, access }: HubConfig): HubSettings {
     return { options, access, compat: new Set(this.#deps.compat()), packetLevels: log.packet };
+  }
+
+  #tellState(): void {
+    const { name, online } = this.config;
+    const state = online ? "online" : "offline";
+    this.#deps.log.info(`hub_${state}`, `Hub ${name} is now ${state}`, { hub: name });
   }
 
   #trustOf(config: HubConfig): TrustStore {

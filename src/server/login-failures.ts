@@ -12,6 +12,9 @@ export interface LoginFailure {
   readonly user: string;
   readonly hub: string;
   readonly client: string;
+  readonly build?: number;
+  /** How he wanted to prove who he is. */
+  readonly auth?: string;
   readonly detail: string | undefined;
 }
 

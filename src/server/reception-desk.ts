@@ -14,6 +14,7 @@ import type { Session } from "../session/session.ts";
 import type { Link } from "../transport/tls-link.ts";
 import type { HubHost } from "./hub-host.ts";
 import { LoginFailures } from "./login-failures.ts";
+import { refusalName } from "./refusal-name.ts";
 import { SessionOpener } from "./session-opener.ts";
 import { barClient, hasEmptyPassword } from "./session-rules.ts";
 import { isSourceAllowed } from "./source-rules.ts";
@@ -156,7 +157,9 @@ export class ReceptionDesk {
       user: request.user,
       hub: request.hub,
       client: request.clientProduct,
-      detail,
+      build: request.clientBuild,
+      auth: request.proof.kind,
+      detail: detail ?? (reason === "admission" ? refusalName(error) : undefined),
     });
     return error;
   }

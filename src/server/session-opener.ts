@@ -123,8 +123,17 @@ export class SessionOpener {
       serial: admitted.certificate?.serial,
       mode,
       client: request.clientProduct,
+      version: request.clientVersion,
+      build: request.clientBuild,
+      os: request.osName,
       host: request.hostName,
       cipher: link.cipher,
+      connections: stream.connections,
+      encrypted: isEncrypted,
+      compression,
+      udp: udp !== undefined,
+      vlan: policy.vlan_id || undefined,
+      timeout_s: welcome.timeoutMs / 1000,
     });
     return session;
   }
