@@ -36,7 +36,7 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
   readonly name: string;
   readonly kind: PortKind;
   readonly user: string;
-  readonly group: string | undefined;
+  group: string | undefined;
   readonly remoteAddress: string | undefined;
   readonly index: number;
   readonly counters = new PortCounters();
@@ -74,9 +74,10 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
     this.program = within.compile(this);
   }
 
-  /** Compiles another policy; frames from now on meet it. */
-  reconfigure(policy: Policy): void {
+  /** Compiles another policy, and another group of the user; frames from now on meet them. */
+  reconfigure(policy: Policy, who: { readonly group: string | undefined } = this): void {
     this.policy = policy;
+    this.group = who.group;
     this.recompile();
   }
 

@@ -279,7 +279,7 @@ export class HubHost implements Directory {
     if (stay.open.mode === "monitor" && !policy.monitor_port) {
       return session.close({ code: "monitor_mode_denied" });
     }
-    stay.apply(policy, this.hub.settings.compat);
+    stay.apply(policy, this.groupOf(current), this.hub.settings.compat);
   }
 
   #revoke(crl: readonly RevocationRule[]): void {

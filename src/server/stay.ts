@@ -59,10 +59,10 @@ export class Stay {
     this.#tenure.apply(deps.policy);
   }
 
-  /** The policy that its user has from now on. */
-  apply(policy: Policy, compat: ReadonlySet<CompatName>): void {
+  /** The policy and the group that its user has from now on. */
+  apply(policy: Policy, group: string | undefined, compat: ReadonlySet<CompatName>): void {
     const { port } = this.open;
-    port.reconfigure(sessionPolicy(policy, this.open, compat));
+    port.reconfigure(sessionPolicy(policy, this.open, compat), { group });
     this.#tenure.apply(policy);
   }
 

@@ -33,6 +33,12 @@ interface PortClass {
   readonly departures: Map<number, Matcher>;
 }
 
+interface Known {
+  readonly name: string;
+  readonly group: string | undefined;
+  readonly of: PortClass;
+}
+
 /** The flow that was asked about last: frames of one connection come in a row. */
 export interface FlowMemo {
   readonly words: Int32Array;
@@ -64,8 +70,8 @@ export class AccessList {
   #cache: DecisionCache | undefined;
   /** By the terms that they have in common. */
   readonly #classes = new Map<string, PortClass>();
-  /** By index of the port; the name tells whether it is still that one. */
-  readonly #known: ({ readonly name: string; readonly of: PortClass } | undefined)[] = [];
+  /** By index of the port; name and group tell whether it is still that one. */
+  readonly #known: (Known | undefined)[] = [];
   #ids = 0;
   #pairs = 0;
 
@@ -187,7 +193,11 @@ export class AccessList {
 
   #classOf(port: PortIdentity): PortClass {
     const known = this.#known[port.index];
-    if (known !== undefined && known.name === port.name) return known.of;
+    if (known !== undefined && known.name === port.name) {
+      if (known.group === port.group) return known.of;
+      // Receivers may hold what they found for this sender.
+      this.generation += 1;
+    }
     const terms = this.#terms.of(port, this.#files);
     const key = terms.join();
     let found = this.#classes.get(key);
@@ -197,7 +207,7 @@ export class AccessList {
       found = { id: ++this.#ids, terms, arrival, departures: new Map() };
       this.#classes.set(key, found);
     }
-    this.#known[port.index] = { name: port.name, of: found };
+    this.#known[port.index] = { name: port.name, group: port.group, of: found };
     return found;
   }
 

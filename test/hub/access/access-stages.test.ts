@@ -189,3 +189,30 @@ test("FR-23 frames that wait are bounded in bytes, the others are dropped and co
   expect(from.at.counters.record().drops).toEqual({ delay_full: dropped });
   world.close();
 });
+
+test("a user who comes to another group meets the rules of that", () => {
+  const world = new AccessWorld([
+    drop({ priority: 1, fromUser: user("guests") }),
+    drop({ priority: 2, toUser: user("guests") }),
+    drop({ priority: 3, fromUser: user("visitors"), toUser: user("bob") }),
+  ]);
+  const alice = world.attach("alice", { group: "staff" });
+  const bob = world.attach("bob", { group: "staff" });
+  const back = { ...HELLO, fromMac: FRAME.toMac };
+  const exchange = () => {
+    alice.send(bytesOf(HELLO));
+    bob.send(bytesOf(back));
+    return [bob.take().length, alice.take().length];
+  };
+  expect(exchange()).toEqual([1, 1]);
+  alice.at.reconfigure(alice.at.policy, { group: "guests" });
+  expect(exchange()).toEqual([0, 0]);
+  // Another policy leaves the group as it is.
+  alice.at.reconfigure({ ...alice.at.policy, max_mac: 9 });
+  expect(exchange()).toEqual([0, 0]);
+  alice.at.reconfigure(alice.at.policy, { group: undefined });
+  expect(exchange()).toEqual([1, 1]);
+  alice.at.reconfigure(alice.at.policy, { group: "visitors" });
+  expect(exchange()).toEqual([0, 1]);
+  world.close();
+});
