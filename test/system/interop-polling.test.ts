@@ -1,0 +1,113 @@
+import { expect, test } from "bun:test";
+import { describeSystem, type Namespace } from "../support/namespace.ts";
+import { until } from "../support/process.ts";
+import { SOFTETHER_PROGRAMS } from "../support/softether.ts";
+import { arping, neighbour, ping, waitPing } from "../support/transfer.ts";
+import {
+  ALSO_GOOD,
+  dressClient,
+  GOOD,
+  type Implementation,
+  INSIDE,
+  openSite,
+  openTunnel,
+  SERVER_FROM,
+  serverConfig,
+  startClient,
+} from "../support/tunnel.ts";
+import { FrameListener } from "../support/two-lans.ts";
+import { VpnServer } from "../support/vpn.ts";
+
+/** Hosts are polled every 5 s from the tenth second on: after this one that never was asked has been silent longer. */
+const KNOWN_S = 17;
+const IDLE_S = 8;
+
+/** What the neighbour table of a host says of an address; nothing where it has no entry. */
+async function neighbourState(at: Namespace, device: string, address: string): Promise<string> {
+  const shown = await at.ip("-j", "neigh", "show", "to", address, "dev", device);
+  const rows = JSON.parse(shown.stdout || "[]") as { state?: string[] }[];
+  return rows.flatMap(({ state }) => state ?? []).join(",");
+}
+
+describeSystem(
+  "polling of silent hosts, vpnclient and our client on our hub",
+  SOFTETHER_PROGRAMS,
+  () => {
+    test("both answer and stay in the IP table; nobody keeps a dead neighbour", async () => {
+      await using site = await openSite();
+      const server = await VpnServer.start(site.server, serverConfig(site.server));
+      const clients = await Promise.all([
+        startClient("reference", site.left, SERVER_FROM.left, GOOD),
+        startClient("ours", site.right, SERVER_FROM.right, ALSO_GOOD),
+      ]);
+      const [left, right] = clients;
+      await Promise.all(clients.map((client) => client.waitConnected()));
+      await Promise.all([dressClient(left, "left"), dressClient(right, "right")]);
+      await waitPing(site.left, left.device, INSIDE.right.ipv4);
+      const hub = async () => (await server.snapshot()).hubs[0]!;
+      const { station } = await hub();
+      const addresses: string[] = [INSIDE.left.ipv4, INSIDE.right.ipv4];
+      await until(
+        "hosts that are known for long, and were heard lately",
+        async () => {
+          const { ipTable } = await hub();
+          const rows = ipTable.filter(({ address }) => addresses.includes(address));
+          expect(rows).toHaveLength(2);
+          return rows.every((row) => row.ageSeconds >= KNOWN_S && row.idleSeconds <= IDLE_S);
+        },
+        { deadlineMs: 40_000, everyMs: 500 },
+      );
+      const { ipTable, sessions } = await hub();
+      // Link-local addresses are polled by solicitations.
+      const linkLocal = ipTable.filter(({ address }) => address.startsWith("fe80"));
+      expect(linkLocal.length).toBeGreaterThanOrEqual(2);
+      for (const row of linkLocal) expect(row.idleSeconds).toBeLessThanOrEqual(IDLE_S);
+      expect(sessions.flatMap(({ traffic }) => Object.keys(traffic.drops))).toEqual([]);
+      for (const { at, device } of clients) {
+        expect(await neighbourState(at, device, station.ipv4)).toBe("");
+        expect(await neighbourState(at, device, station.ipv6)).not.toMatch(/FAILED|INCOMPLETE/);
+        // Who asks for the station all the same is answered.
+        await at.ip("route", "add", station.ipv4, "dev", device);
+        expect(await arping(at, device, station.ipv4)).toBe(true);
+        expect(await neighbour(at, device, station.ipv4)).toBe(station.mac);
+        await ping(at, `${station.ipv6}%${device}`, { count: 1 });
+        expect(await neighbour(at, device, station.ipv6)).toBe(station.mac);
+      }
+    });
+  },
+);
+
+describeSystem("a broadcast storm of 500 frames at 100 a second", SOFTETHER_PROGRAMS, () => {
+  const storm = async (server: Implementation): Promise<number> => {
+    await using tunnel = await openTunnel({
+      name: "storm",
+      left: "ours",
+      server,
+      right: "ours",
+    });
+    const { left, right } = tunnel.clients;
+    await waitPing(left.at, left.device, INSIDE.right.ipv4);
+    // To all, from the left, IPv4.
+    const mac = (await left.at.macOf(left.device)).replaceAll(":", "");
+    const listener = await FrameListener.start(right.at, `ffffffffffff${mac}0800`, right.device);
+    await left.at.run(["ping", "-b", "-q", "-c", "500", "-i", "0.01", "-W", "0.1", "10.92.0.255"]);
+    let before = -1;
+    await until(
+      "the last frames",
+      () => {
+        const isOver = listener.frames.length === before;
+        before = listener.frames.length;
+        return isOver;
+      },
+      { everyMs: 300 },
+    );
+    return before;
+  };
+
+  test("lets about as many pass on our hub as on vpnserver", async () => {
+    const [ours, reference] = await Promise.all([storm("ours"), storm("reference")]);
+    expect(reference).toBeWithin(50, 251);
+    expect(ours).toBeGreaterThanOrEqual(reference / 2);
+    expect(ours).toBeLessThanOrEqual(reference * 2);
+  });
+});
