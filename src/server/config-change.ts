@@ -1,5 +1,12 @@
 import type { ConfigStep } from "../config/diff.ts";
 
+/** Name of the hub that a step is about. */
+export function hubOfStep(step: ConfigStep): string | undefined {
+  if (step.kind === "hub_removed") return step.name;
+  if (!("hub" in step)) return undefined;
+  return typeof step.hub === "string" ? step.hub : step.hub.name;
+}
+
 /** The path of what a step changes, as logs and `vpn reload` show it. */
 export function describeStep(step: ConfigStep): string {
   switch (step.kind) {

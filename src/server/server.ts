@@ -13,7 +13,7 @@ import type { HubLogBook } from "../observe/server-logs.ts";
 import { CASCADE_PRODUCT } from "../session/handshake.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
-import { describeStep } from "./config-change.ts";
+import { describeStep, hubOfStep } from "./config-change.ts";
 import { Doorway } from "./doorway.ts";
 import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
@@ -231,11 +231,12 @@ export class Server {
     this.#authenticator.prepareFor(this.hubs.values());
     this.#listeners?.reconfigure(next.server.listen);
     this.#scheduleExpiry();
-    const changes = steps.map(describeStep);
-    for (const change of changes) this.#options.log.info("config_changed", change);
+    for (const step of steps) {
+      this.#options.log.info("config_changed", describeStep(step), { hub: hubOfStep(step) });
+    }
     // Last, and all at once: an accounting server that is down must keep nobody else's change from being applied.
     await Promise.all(closing);
-    return changes;
+    return steps.map(describeStep);
   }
 
   /** Ends every session in order and releases sockets, timers and watchers. May be called twice. */

@@ -31,11 +31,11 @@ function linesOf(failures: readonly Partial<LoginFailure>[], format: LogFormat):
 
 describeSystem("fail2ban with the filter that is shipped", ["fail2ban-regex"], () => {
   /** The addresses that it would count, in the order of the lines. */
-  async function addressesIn(lines: readonly string[]): Promise<string[]> {
+  async function addressesIn(lines: readonly string[], end = "\n"): Promise<string[]> {
     const folder = mkdtempSync(join(tmpdir(), "patchbay-fail2ban-"));
     try {
       const [log, conf] = [join(folder, "vpn.log"), join(folder, "patchbay.conf")];
-      writeFileSync(log, `${lines.join("\n")}\n`);
+      writeFileSync(log, lines.map((line) => `${line}${end}`).join(""));
       writeFileSync(conf, filter);
       const run = Bun.spawn(["fail2ban-regex", "--out", "ip", log, conf], {
         stdout: "pipe",
@@ -73,6 +73,8 @@ describeSystem("fail2ban with the filter that is shipped", ["fail2ban-regex"], (
       expect(await addressesIn(lines)).toEqual(COUNTED);
       const inJournal = lines.map((line) => `Nov 22 17:30:07 gate vpn[123]: ${line}`);
       expect(await addressesIn(inJournal)).toEqual(COUNTED);
+      // As the server's own files have them.
+      expect(await addressesIn(lines, "\r\n")).toEqual(COUNTED);
     },
   );
 });
