@@ -14,6 +14,9 @@ const EIO = -5;
 const EAGAIN = -11;
 const EINVAL = -22;
 const EBADFD = -77;
+const EMSGSIZE = -90;
+const ENETDOWN = -100;
+const ENXIO = -6;
 const ENOBUFS = -105;
 const DONE: CloseReason = { code: "test" };
 
@@ -208,6 +211,43 @@ describe("DevicePort from the device", () => {
   });
 });
 
+describe("DevicePort on a device that reads several frames a call", () => {
+  test("takes all of them, though the turn is over or the sink is full", async () => {
+    const { device, port, sink, watch } = world();
+    for (let n = 0; n < 40; n += 1) device.incoming.push(plain(numbered(n)));
+    const left = () => device.incoming.length > 0;
+    Object.defineProperty(device, "hasMore", { get: left });
+    sink.onDeliver = () => {
+      sink.ready = false;
+    };
+    port.plug(sink);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sink.frames.length).toBe(40);
+    sink.becomeReady();
+    await settle();
+    expect(watch.isArmed).toBeTrue();
+  });
+
+  test("a frame that was lost for its length costs nothing but itself", async () => {
+    const { device, port, sink } = world();
+    device.incoming.push(plain(numbered(1)), new Uint8Array(0), plain(numbered(2)));
+    port.plug(sink);
+    await settle();
+    expect(sink.frames).toEqual([numbered(1), numbered(2)]);
+    expect(port.stats.drops.frame_header).toBe(1);
+  });
+
+  test("counts what the kernel had no room for, the last of it when it is closed", () => {
+    const { device, port } = world();
+    device.dropped = 3;
+    expect(port.stats.drops.receive_full).toBe(3);
+    device.dropped = 2;
+    port.close(DONE);
+    device.dropped = 100;
+    expect(port.stats.drops.receive_full).toBe(5);
+  });
+});
+
 describe("DevicePort to the device", () => {
   test("deliver() gathers runs, and flush() writes segments of a flow as one", () => {
     const { device, port } = world();
@@ -299,13 +339,17 @@ describe("DevicePort to the device", () => {
 
   test("FI-05 FI-06 what the kernel does not take is counted by its reason, and the rest goes on", () => {
     const { device, port } = world();
-    device.writeErrors.push(EIO, EAGAIN, ENOBUFS, EINVAL);
-    port.deliver(
-      outsideRun([...stream(5), ...stream(2, 41_000), numbered(1), numbered(2), numbered(3)]),
-    );
+    device.writeErrors.push(EIO, EAGAIN, ENOBUFS, EINVAL, EMSGSIZE, ENETDOWN, ENXIO);
+    const singles = [1, 2, 3, 4, 5, 6].map((n) => numbered(n));
+    port.deliver(outsideRun([...stream(5), ...stream(2, 41_000), ...singles]));
     port.flush();
-    expect(port.stats.drops).toMatchObject({ interface_down: 5, queue_full: 3, refused: 1 });
-    expect(device.written).toEqual([plain(numbered(3))]);
+    expect(port.stats.drops).toMatchObject({
+      interface_down: 7,
+      queue_full: 3,
+      refused: 1,
+      over_mtu: 1,
+    });
+    expect(device.written).toEqual([plain(numbered(6))]);
     expect(port.stats).toMatchObject({ egressFrames: 1, egressBytes: 100, writes: 1 });
   });
 
