@@ -56,14 +56,22 @@ export async function openLans(): Promise<TwoLans> {
   }
 }
 
+/** `config.toml` of the office; `devices` are bridged to its hub. */
+export function officeConfig(at: Namespace, devices: readonly string[] = [LAN]): string {
+  return serverConfig(at, { more: bridges(`hub.${HUB}`, devices) });
+}
+
+function bridges(hub: string, devices: readonly string[]): string {
+  return devices.map((device) => `[[${hub}.bridge]]\ndevice = "${device}"\n`).join("");
+}
+
 /** The server of the office, its hub bridged to the LAN. */
 export async function startOffice(
   kind: Implementation,
   { server: at }: TwoLans,
 ): Promise<VpnServer | SoftEtherServer> {
   if (kind === "ours") {
-    const more = `[hub.${HUB}.bridge]\ndevice = "${LAN}"\n`;
-    return VpnServer.start(at, serverConfig(at, { more }));
+    return VpnServer.start(at, officeConfig(at));
   }
   const office = await SoftEtherServer.start(at);
   await office.createHub(HUB, { [GOOD.user]: `"${GOOD.password}"` });
@@ -71,17 +79,23 @@ export async function startOffice(
   return office;
 }
 
-/** `bridge.toml` of the branch; `more` are further tables. */
-export function bridgeConfig({ box }: TwoLans, more = ""): string {
+/** `bridge.toml` of the branch: one cascade to the office unless told of more. */
+export function bridgeConfig(
+  { box }: TwoLans,
+  options: { readonly cascades?: readonly string[]; readonly devices?: readonly string[] } = {},
+): string {
+  const { cascades = ["office"], devices = [LAN] } = options;
+  const password = secretFile(box, "office", GOOD.password);
   return [
-    "[bridge]",
-    `device = "${LAN}"`,
-    "[bridge.cascade.office]",
-    `to = "${CLOUD.server}:5555/${HUB}"`,
-    `user = "${GOOD.user}"`,
-    `password = "file:${secretFile(box, "office", GOOD.password)}"`,
-    'verify = "off"',
-    more,
+    ...(devices.length === 1 ? ["[bridge]", `device = "${devices[0]}"`] : []),
+    devices.length === 1 ? "" : bridges("bridge", devices),
+    ...cascades.flatMap((name) => [
+      `[bridge.cascade.${name}]`,
+      `to = "${CLOUD.server}:5555/${HUB}"`,
+      `user = "${GOOD.user}"`,
+      `password = "file:${password}"`,
+      'verify = "off"',
+    ]),
   ].join("\n");
 }
 

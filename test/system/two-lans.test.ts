@@ -7,9 +7,11 @@ import { SOFTETHER_PROGRAMS } from "../support/softether.ts";
 import { arping, ping, transfer, waitPing } from "../support/transfer.ts";
 import { GOOD, plainMac } from "../support/tunnel.ts";
 import {
+  bridgeConfig,
   FrameListener,
   HOST,
   LAN,
+  officeConfig,
   openLans,
   sendFrames,
   startBranch,
@@ -226,6 +228,53 @@ for n in range(3): s.sendto(b"to all %d" % n, ("${group}", ${GROUP_PORT}))`,
     });
   });
 }
+
+describeSystem("FR-17 a loop between two sites", ["python3"], () => {
+  const CABLE = "loop0";
+  const LOOPS = [
+    ["a second cascade", { cascades: ["office", "spare"] }],
+    ["a cable from one bridge to the other", { devices: [LAN, CABLE] }],
+  ] as const;
+
+  test.each(LOOPS)("%s is found, one end is shut, and the LANs stay joined", async (_, loop) => {
+    await using lans = await openLans();
+    const { world, box, branch } = lans;
+    await branch.address(HOST, `${BRANCH.ipv4}/24`);
+    await lans.office.address(HOST, `${OFFICE.ipv4}/24`);
+    const office = (await startOffice("ours", lans)) as VpnServer;
+    const bridge = (await startBranch("ours", lans)) as VpnServer;
+    await waitPing(branch, HOST, OFFICE.ipv4);
+    if ("devices" in loop) {
+      await world.link({ at: box, device: CABLE }, { at: lans.server, device: CABLE });
+      await office.reload(officeConfig(lans.server, [LAN, CABLE]));
+    }
+    await bridge.reload(bridgeConfig(lans, loop));
+    const shut = await until("a port that is shut", async () => {
+      for (const at of [office, bridge]) {
+        const [hub] = (await at.snapshot()).hubs;
+        const found = [...hub!.innerSessions, ...hub!.sessions].find(
+          ({ blocked }) => blocked !== undefined,
+        );
+        if (found !== undefined) return { at, session: found };
+      }
+      return undefined;
+    });
+    expect(shut.session.blocked?.reason).toBe("loop");
+    await shut.at.waitLog("loop_found", { port: shut.session.name });
+    await waitPing(branch, HOST, OFFICE.ipv4);
+    const listener = await FrameListener.start(lans.office, ETHERTYPE);
+    const frames = ["01", "02", "03"].map(
+      (n) => `${BROADCAST}${STATIONS.branch}${ETHERTYPE}${n}${filler(60)}`,
+    );
+    await sendFrames(branch, frames);
+    // A frame that has gone round would be there twice.
+    expect(await listener.waitFrames(frames.length)).toEqual(frames);
+    await Bun.sleep(200);
+    expect(listener.frames).toEqual(frames);
+    await bridge.stop();
+    await office.stop();
+  });
+});
 
 describeSystem("vpn bridge without root", ["setpriv"], () => {
   const NOBODY = 65_534;
