@@ -149,8 +149,8 @@ export const MAX_CONFIG_ITEMS = 65_536;
 export const WRITE_BATCH_BYTES = 40_960;
 /** Bytes that the kernel may hold unsent for one socket; more only adds delay (dataplane.md 7). */
 export const NOTSENT_LOWAT_BYTES = 131_072;
-/** Keys, list items and tables of all configuration files: more than fill 4 MiB with users, and parsed within a second. */
-export const MAX_CONFIG_ENTRIES = 131_072;
+/** Keys, list items and tables of all configuration files: room for the longest access list; parsed within some seconds. */
+export const MAX_CONFIG_ENTRIES = 262_144;
 
 /** Bytes of one run that a hub hands to a port: what a full port drops at once, and what stays in the L2 cache. */
 export const MAX_FORWARD_BYTES = 49_152;

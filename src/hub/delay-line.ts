@@ -12,6 +12,8 @@ export interface DelayedFrame<Source> {
 }
 
 const PREFIX_BYTES = 4;
+/** Memory of a frame that waits besides its bytes: buffer, view and records. */
+const RECORD_BYTES = 400;
 
 /** Frames that go on later (hub.md 2.15), soonest first; bounded in bytes. */
 export class DelayLine<Source> {
@@ -37,8 +39,8 @@ export class DelayLine<Source> {
   /** Copies the frame; false if there is no room. */
   add(frame: FrameView, from: Source, delayMs: number): boolean {
     const size = frame.end - frame.start;
-    if (this.#bytes + size > MAX_DELAYED_BYTES) return false;
-    this.#bytes += size;
+    if (this.#bytes + size + RECORD_BYTES > MAX_DELAYED_BYTES) return false;
+    this.#bytes += size + RECORD_BYTES;
     const bytes = new Uint8Array(PREFIX_BYTES + size);
     const run = emptyRun(bytes);
     run.view.setUint32(0, size);
@@ -48,8 +50,9 @@ export class DelayLine<Source> {
     );
     run.end = bytes.length;
     run.count = 1;
-    this.#push({ run, from, isJudged: frame.isJudged, due: this.#clock.now() + delayMs });
-    this.#schedule();
+    const delayed = { run, from, isJudged: frame.isJudged, due: this.#clock.now() + delayMs };
+    this.#push(delayed);
+    if (this.#heap[0] === delayed) this.#schedule();
     return true;
   }
 
@@ -77,7 +80,7 @@ export class DelayLine<Source> {
       first = this.#heap[0]
     ) {
       this.#pop();
-      this.#bytes -= first.run.end - PREFIX_BYTES;
+      this.#bytes -= first.run.end - PREFIX_BYTES + RECORD_BYTES;
       this.#release(first);
     }
     this.#schedule();

@@ -192,7 +192,7 @@ describe("CF-09 hostile size and nesting", () => {
     [
       "1,000,000 keys",
       Array.from({ length: 1_000_000 }, (_, i) => `${i.toString(36)}=1`).join("\n"),
-      "more than 131072 entries",
+      "more than 262144 entries",
     ],
     ["a string of 4 MiB", `a = "${"x".repeat(4 * MIB)}"`, "longer than 64 KiB"],
     ["a string that is never closed", `a = '''${"x\n".repeat(2 * MIB)}`, "longer than 64 KiB"],

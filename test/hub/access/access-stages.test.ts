@@ -173,20 +173,39 @@ test("a loss of 100 per cent loses all", () => {
   world.close();
 });
 
-test("FR-23 frames that wait are bounded in bytes, the others are dropped and counted", () => {
-  const world = new AccessWorld([pass({ delayMs: 10_000, jitterPercent: 100 })]);
+test("FR-23 what waits is bounded in memory, also of small frames; the rest is dropped and counted", () => {
+  for (const bytes of [bytesOf(HELLO, new Uint8Array(1400)), bytesOf({ ...HELLO, proto: 1 })]) {
+    const world = new AccessWorld([pass({ delayMs: 10_000, jitterPercent: 100 })], {
+      NoIpTable: 1,
+    });
+    const from = world.attach("from");
+    const to = world.attach("to");
+    const most = Math.floor(MAX_DELAYED_BYTES / bytes.length);
+    for (let n = 0; n < most; n += 1) from.send(bytes);
+    const dropped = from.at.counters.record().drops.delay_full ?? 0;
+    // Each of them costs some hundred bytes more than it has.
+    expect((most - dropped) * (bytes.length + 256)).toBeLessThan(MAX_DELAYED_BYTES);
+    expect((most - dropped) * (bytes.length + 512)).toBeGreaterThan(MAX_DELAYED_BYTES);
+    world.clock.advance(20_000);
+    expect(to.take()).toHaveLength(most - dropped);
+    // There is room again.
+    from.send(bytes);
+    world.clock.advance(20_000);
+    expect(to.take()).toHaveLength(1);
+    world.close();
+  }
+});
+
+test("FR-21 the last of 32,768 rules decides", () => {
+  const rules = Array.from({ length: 32_767 }, (_, n) =>
+    drop({ family: 4, to: net(`10.${1 + (n >> 8)}.${n & 255}.0/24`), priority: n + 1 }),
+  );
+  const world = new AccessWorld([...rules, drop({ priority: 32_768, family: 4, proto: 17 })]);
   const from = world.attach("from");
   const to = world.attach("to");
-  const large = bytesOf(HELLO, new Uint8Array(1400));
-  const fitting = Math.floor(MAX_DELAYED_BYTES / large.length);
-  for (let n = 0; n < fitting + 50; n += 1) from.send(large);
-  const dropped = from.at.counters.record().drops.delay_full ?? 0;
-  // Some of them have a delay of next to nothing, but none has gone on yet.
-  expect(dropped).toBeWithin(45, fitting);
-  world.clock.advance(20_000);
-  expect(to.take()).toHaveLength(fitting + 50 - dropped);
-  from.send(large);
-  expect(from.at.counters.record().drops).toEqual({ delay_full: dropped });
+  from.send(bytesOf(HELLO), bytesOf(UDP), bytesOf({ ...HELLO, to: "10.128.254.1" }));
+  expect(to.take()).toEqual([bytesOf(HELLO)]);
+  expect(from.at.counters.record().drops).toEqual({ access_list: 2 });
   world.close();
 });
 
