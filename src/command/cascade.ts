@@ -27,7 +27,9 @@ export async function cascadeList(
     );
     return printJson(environment, all);
   }
-  return printTable(environment, CASCADE_COLUMNS, hubs.flatMap(cascadeRows), "No cascade");
+  const now = environment.clock.wall();
+  const rows = hubs.flatMap((one) => cascadeRows(one, now));
+  return printTable(environment, CASCADE_COLUMNS, rows, "No cascade");
 }
 
 export const CASCADE_COLUMNS = [
@@ -39,16 +41,20 @@ export const CASCADE_COLUMNS = [
   { title: "REMOTE HUB" },
 ];
 
-/** The columns of the reference's list (hub.md 13), with the hub before them. */
-export function cascadeRows({ name, cascades }: HubSnapshot): string[][] {
+/** The columns of the reference's list (hub.md 13), with the hub before them. `now` is in milliseconds since 1970. */
+export function cascadeRows({ name, cascades }: HubSnapshot, now: number): string[][] {
   return cascades.map((one) => [
     name,
     one.name,
     escapeForLog(one.status),
-    one.since ?? "-",
+    sinceText(one, now),
     one.server,
     one.hub,
   ]);
+}
+
+function sinceText({ since }: CascadeStatus, now: number): string {
+  return since === null ? "-" : formatDuration(now - Date.parse(since));
 }
 
 /** `vpn cascade status HUB NAME`. */
@@ -123,16 +129,19 @@ function pairsOf(status: CascadeStatus, now: number): [string, string][] {
     ["Server", status.server],
     ["Remote hub", status.hub],
     ["User", status.user],
-    ["Certificate", status.insecure ? "not looked at: INSECURE" : `verified (${status.verify})`],
+    [
+      "Certificate there",
+      status.insecure ? "not looked at: INSECURE" : `verify = ${status.verify}`,
+    ],
     ["Sessions so far", String(status.established)],
   ];
   if (retry !== null) {
     const wait = formatDuration(Math.max(0, Date.parse(retry.at) - now));
-    pairs.push(["Next try", `in ${wait}, after ${retry.failures} failures`]);
+    pairs.push(["Failures", String(retry.failures)], ["Next try", `in ${wait}`]);
   }
   if (session === null) return pairs;
   pairs.push(
-    ["Since", status.since ?? "-"],
+    ["Since", sinceText(status, now)],
     ["Session here", status.port ?? "-"],
     ["Session there", escapeForLog(session.name)],
     ["Product there", escapeForLog(session.serverProduct)],

@@ -59,7 +59,7 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
     { title: "DROPS", alignRight: true },
   ];
   const width = tableWidth(environment);
-  const links = snapshot.hubs.flatMap(cascadeRows);
+  const links = snapshot.hubs.flatMap((hub) => cascadeRows(hub, environment.clock.wall()));
   const cascades = links.length === 0 ? "" : `\n${formatTable(CASCADE_COLUMNS, links, width)}`;
   const bridged = bridgeTable(snapshot.hubs, width);
   const bridges = bridged === "" ? "" : `\n${bridged}`;

@@ -34,7 +34,8 @@ export function loadServerConfig(
   const warn = (text: string, ...keys: string[]) =>
     options.warn(new Place("", SILENT).problem(root, text, ...keys));
   for (const hub of loaded.config.hubs) {
-    if (hub.users.length > 0) continue;
+    // One that joins networks needs nobody who logs in.
+    if (hub.users.length + hub.cascades.length + hub.bridges.length > 0) continue;
     const keys = root.entries.has("hub") ? ["hub", hub.name] : [];
     warn(`nobody can log in to the hub ${hub.name}: it has no users`, ...keys);
   }

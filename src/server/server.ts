@@ -10,7 +10,7 @@ import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import type { HubLogBook } from "../observe/server-logs.ts";
-import { CASCADE_PRODUCT } from "../session/handshake.ts";
+import { BRIDGE_CASCADE_PRODUCT, CASCADE_PRODUCT } from "../session/handshake.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
 import { describeStep, hubOfStep } from "./config-change.ts";
@@ -104,7 +104,7 @@ export class Server {
       log,
       heartbeat,
       memory: options.linkMemory,
-      product: CASCADE_PRODUCT,
+      product: config.edition === "bridge" ? BRIDGE_CASCADE_PRODUCT : CASCADE_PRODUCT,
     });
   }
 

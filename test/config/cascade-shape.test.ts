@@ -122,6 +122,10 @@ describe("hub.NAME.cascade.NAME", () => {
   });
 });
 
+test("a hub without users that has a cascade is no reason for doubt", () => {
+  expect(readServer(table(BASE + PASSWORD), { files: FILES }).warnings).toEqual([]);
+});
+
 test("diffServerConfig() names the cascades that came, changed and went, and those alone", () => {
   const config = (...tables: string[]) => readServer(tables.join(""), { files: FILES }).config;
   const same = table(BASE + PASSWORD, "same");
