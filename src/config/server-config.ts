@@ -1,7 +1,6 @@
 import type { Net } from "../base/ip.ts";
 import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import type { BridgeConfig } from "./bridge-shape.ts";
-import type { BridgeConfig } from "./bridge-shape.ts";
 import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
@@ -118,8 +117,6 @@ export interface HubConfig {
   readonly groups: readonly GroupConfig[];
   readonly users: readonly UserConfig[];
   readonly cascades: readonly CascadeConfig[];
-  /** No two lead to one interface. */
-  readonly bridges: readonly BridgeConfig[];
   /** No two lead to one interface. */
   readonly bridges: readonly BridgeConfig[];
 }
@@ -251,6 +248,5 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   groups: [],
   users: [],
   cascades: [],
-  bridges: [],
   bridges: [],
 });
