@@ -4,8 +4,11 @@ import type { FrameCheck } from "./frame-check.ts";
 import { type FrameView, IP_PROTOCOL, TCP_FLAG } from "./frame-view.ts";
 import type { PortIdentity } from "./port-identity.ts";
 
-/** How much of the rate may come at once. */
-const BURST_MS = 100;
+/**
+ * How much of the rate may come at once: more than the 200 ms after which TCP sends again at the earliest. With less, a
+ * flow on a short path that waits for that leaves half of its rate unused.
+ */
+const BURST_MS = 250;
 const ENDS_OF_FLOW = TCP_FLAG.SYN | TCP_FLAG.FIN | TCP_FLAG.RST;
 
 /** By port, so that another policy or other settings of the hub do not fill them anew. */
