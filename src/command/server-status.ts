@@ -33,6 +33,7 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
     ["Up", formatDuration(snapshot.uptimeSeconds * 1000)],
     ["Memory", formatBytes(snapshot.residentBytes)],
     ["Pending logins", String(snapshot.connections.pending)],
+    ...lostLines(snapshot),
     ...snapshot.listeners.map(({ address, port, status: state, problem }): [string, string] => [
       `Port ${address === undefined ? "" : `${address} `}${port}`,
       problem === undefined ? state : `${state}: ${problem}`,
@@ -66,6 +67,12 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
   const hubs = formatTable(columns, rows, width);
   environment.stdout(`${formatPairs(pairs)}\n${hubs}${bridges}${cascades}`);
   return EXIT.ok;
+}
+
+/** Nobody asks for it, so it shows only where something was lost. */
+function lostLines({ logs }: ServerSnapshot): [string, string][] {
+  const lost = (logs?.lost ?? 0) + (logs?.framesLost ?? 0) + (logs?.syslog?.lost ?? 0);
+  return lost === 0 ? [] : [["Log lines lost", String(lost)]];
 }
 
 /** `vpn session list [HUB]`. */

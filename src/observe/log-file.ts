@@ -34,6 +34,9 @@ export type LogTrouble =
   | { readonly kind: "full"; readonly path: string }
   | { readonly kind: "recovered"; readonly path: string; readonly lost: number };
 
+/** So much is written at once, however young it is. */
+const EAGER_BYTES = MAX_LOG_QUEUE_BYTES / 4;
+
 interface Line {
   readonly text: string;
   readonly suffix: string;
@@ -63,6 +66,8 @@ export class LogFile {
   #isTorn = false;
   #mustReopen = false;
   #isClosed = false;
+  /** Writing begins with the next turn, or is being tried again. */
+  #isLate = false;
   /** Count of lost lines when the present trouble began. */
   #troubleSince: number | undefined;
   #lastLoss = 0;
@@ -103,7 +108,14 @@ export class LogFile {
     const suffix = rotationSuffix(this.#settings.rotation, wall);
     this.#queue.push({ text, suffix, bytes });
     this.#queuedBytes += bytes;
-    this.#schedule(LOG_FLUSH_MS);
+    if (this.#queuedBytes < EAGER_BYTES || this.#writing !== undefined || this.#isLate) {
+      return this.#schedule(LOG_FLUSH_MS);
+    }
+    // A burst that would fill the queue before its time.
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#isLate = true;
+    this.#schedule(0);
   }
 
   /** Writes what waits, within LOG_CLOSE_MS, and closes the file. May be called twice. */
@@ -126,9 +138,13 @@ export class LogFile {
     if (this.#timer !== undefined || this.#writing !== undefined || this.#isClosed) return;
     this.#timer = this.#deps.clock.after(ms, () => {
       this.#timer = undefined;
+      this.#isLate = false;
       this.#writing = this.#write().then((isGood) => {
         this.#writing = undefined;
-        if (this.#queue.length > 0) this.#schedule(isGood ? 0 : LOG_RETRY_MS);
+        if (this.#queue.length === 0) return;
+        // What a disk refuses is not tried again sooner because there is more of it.
+        this.#isLate = true;
+        this.#schedule(isGood ? 0 : LOG_RETRY_MS);
       });
     });
   }

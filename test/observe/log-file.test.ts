@@ -56,6 +56,12 @@ describe("LogFile", () => {
     expect(file).toMatchObject({ written: 3, lost: 0 });
   });
 
+  test("begins to write early where much comes at once", async () => {
+    for (let i = 0; i < 300; i += 1) file.put("x".repeat(998), clock.wall());
+    await pass(0);
+    expect(file.written).toBe(300);
+  });
+
   test("goes to the file of the day on which a line happened", async () => {
     file.put("today", clock.wall());
     file.put("tomorrow", clock.wall() + DAY_MS);

@@ -29,6 +29,7 @@ import {
 } from "../../src/config/server-config.ts";
 import { generateSelfSigned } from "../../src/crypto/self-signed.ts";
 import type { Log, LogFields, LogLevel } from "../../src/observe/log.ts";
+import type { HubLogBook } from "../../src/observe/server-logs.ts";
 import { startServer, type Server } from "../../src/server/server.ts";
 import { batchSlots } from "../../src/session/batch.ts";
 import { MapLinkMemory } from "./link-memory.ts";
@@ -113,6 +114,8 @@ export interface TestServerOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly tls?: Partial<TlsSettings>;
   readonly hubs?: readonly HubConfig[];
+  /** Where its hubs have logs of their own, if they have. */
+  readonly hubLogs?: HubLogBook;
   /** A manual clock unless given. */
   readonly clock?: Clock;
   readonly seed?: number;
@@ -216,6 +219,7 @@ export class TestServer implements AsyncDisposable {
         clock: options.clock ?? clock,
         random: seededRandom(options.seed ?? 1),
         log,
+        ...(options.hubLogs === undefined ? {} : { hubLogs: options.hubLogs }),
         books: memoryBooks(),
         linkMemory: new MapLinkMemory(),
         tapMac: () => MAC_ZERO,
