@@ -6,7 +6,17 @@ import {
   MIN_BRIDGE_MTU,
 } from "../base/limits.ts";
 import { bool, integer, textOf } from "./scalar-shapes.ts";
-import { list, oneOf, optional, type Place, refine, setting, type Shape, table } from "./shape.ts";
+import {
+  list,
+  type Named,
+  oneOf,
+  optional,
+  type Place,
+  refine,
+  setting,
+  type Shape,
+  table,
+} from "./shape.ts";
 import type { TomlNode } from "./toml-tree.ts";
 
 interface AnyBridge {
@@ -130,4 +140,24 @@ function refuseTwins(
     seen.add(device);
   }
   return found;
+}
+
+/** The server makes a TAP once: unlike an interface that is there it cannot lead to two hubs. */
+export function checkTaps(
+  hubs: readonly Named<{ readonly bridges: readonly BridgeConfig[] }>[],
+  node: TomlNode,
+  place: Place,
+): boolean {
+  const owners = new Map<string, string>();
+  for (const { name, value } of hubs) {
+    for (const { kind, device } of value.bridges) {
+      const owner = kind === "tap" ? owners.get(device) : undefined;
+      if (owner !== undefined) {
+        place.fail(node, `hub ${owner} has ${device}, too`, "hub", name, "bridge");
+        return false;
+      }
+      owners.set(device, name);
+    }
+  }
+  return true;
 }

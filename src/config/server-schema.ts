@@ -12,6 +12,7 @@ import {
   MAX_SESSIONS,
   TLS_HANDSHAKE_MS,
 } from "../base/limits.ts";
+import { checkTaps } from "./bridge-shape.ts";
 import { COMPAT_NAMES } from "./compat.ts";
 import { hub, type HubEntry } from "./hub-schema.ts";
 import { listen } from "./listen-shape.ts";
@@ -131,11 +132,14 @@ export function serverSections(defaultListen: readonly ListenAddress[]) {
 export function serverSchema(hostName: string): Shape<ServerConfig> {
   return refine(
     table({ ...serverSections(DEFAULT_LISTEN), hub: setting(named(hub, HUB_NAMES), []) }),
-    (value): ServerConfig => ({
-      ...settingsOf(value, hostName),
-      edition: "server",
-      hubs: hubsOf(value.hub, value.server),
-    }),
+    (value, node, place): ServerConfig | undefined =>
+      checkTaps(value.hub, node, place)
+        ? {
+            ...settingsOf(value, hostName),
+            edition: "server",
+            hubs: hubsOf(value.hub, value.server),
+          }
+        : undefined,
   );
 }
 
