@@ -2,6 +2,7 @@ import fail2banFilter from "../asset/fail2ban/patchbay.conf" with { type: "text"
 import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { nearestName } from "../config/nearest-name.ts";
 import accessChapter from "../doc/access.md" with { type: "text" };
+import cascadeChapter from "../doc/cascade.md" with { type: "text" };
 import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
@@ -23,6 +24,7 @@ interface Chapter {
 /** The chapters of the documentation, carried by the binary. */
 const CHAPTERS: Readonly<Record<string, Chapter>> = {
   access: { brief: "access lists of hubs: rules, order, redirects", text: accessChapter },
+  cascade: { brief: "joining a hub to one of another server", text: cascadeChapter },
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
