@@ -9,7 +9,10 @@ export interface SyslogLink {
   readonly address: string;
   /** Bytes that were taken: all, fewer, or none; `onReady` of the opening says when to go on. */
   send(bytes: Uint8Array): number;
+  /** In order: what was taken arrives. */
   close(): void;
+  /** At once. */
+  abort(): void;
 }
 
 export interface SyslogLinkEvents {
@@ -47,6 +50,7 @@ async function openUdp(
     address,
     send: (bytes) => (socket.send(bytes, port, address) ? bytes.length : 0),
     close: () => socket.close(),
+    abort: () => socket.close(),
   };
 }
 
@@ -77,6 +81,11 @@ async function openTcp(
     address,
     send: (bytes) => Math.max(socket.write(bytes), 0),
     close() {
+      isOver = true;
+      // Not a reset, on which the other side may throw away what it has not read yet.
+      socket.end();
+    },
+    abort() {
       isOver = true;
       socket.terminate();
     },

@@ -79,9 +79,10 @@ export class Syslog {
       limit.cancel();
     }
     this.#isClosed = true;
-    this.lost += this.#queue.length;
+    const left = this.#queue.length;
+    this.lost += left;
     this.#queue = [];
-    this.#drop();
+    this.#drop(left > 0);
     this.#retry?.cancel();
   }
 
@@ -124,7 +125,7 @@ export class Syslog {
 
   /** The name of the receiver may mean another address by now. */
   #renew(): void {
-    this.#drop();
+    this.#drop(false);
     this.#open();
   }
 
@@ -162,7 +163,7 @@ export class Syslog {
 
   #fail(why: string): void {
     this.#lastFailure = this.#deps.clock.now();
-    this.#drop();
+    this.#drop(true);
     const lostBefore = this.lost;
     // Part of it is there; the rest would be read as another message.
     if (this.#taken > 0) {
@@ -190,10 +191,11 @@ export class Syslog {
     this.#deps.onTrouble({ kind: "recovered", lost });
   }
 
-  #drop(): void {
+  #drop(atOnce: boolean): void {
     this.#lookup?.cancel();
     this.#stall?.cancel();
-    this.#link?.close();
+    if (atOnce) this.#link?.abort();
+    else this.#link?.close();
     this.#link = undefined;
   }
 }

@@ -62,6 +62,7 @@ beforeEach(() => {
         return bytes.length;
       },
       close: () => undefined,
+      abort: () => undefined,
     }),
   });
 });

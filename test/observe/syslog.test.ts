@@ -107,8 +107,11 @@ describe("Syslog with a receiver", () => {
 
   test("counts octets by TCP (RFC 6587), and sends what waits when it is closed", async () => {
     let received = "";
+    let wasReset: boolean | undefined;
     server = createServer((socket) => {
       sockets.push(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", (hadError) => (wasReset = hadError));
       socket.on("data", (bytes) => (received += bytes.toString()));
     });
     const listening = server;
@@ -126,6 +129,8 @@ describe("Syslog with a receiver", () => {
     const second = rest!.slice(Number(count));
     expect(second.slice(second.indexOf(" ") + 1)).toHaveLength(parseInt(second, 10));
     expect(syslog.sent).toBe(2);
+    await until("the end of the connection", () => wasReset !== undefined);
+    expect(wasReset).toBe(false);
   });
 });
 
@@ -173,6 +178,7 @@ describe("Syslog", () => {
               return count;
             },
             close: () => void (closed += 1),
+            abort: () => void (closed += 1),
           };
         },
       },
