@@ -162,6 +162,8 @@ export const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 export const MAX_LOGIN_FAILURE_LINES_PER_MINUTE = 600;
 /** Lines of one kind that a hub logs in a minute (robustness.md 1.5). */
 export const MAX_LOG_REPEATS_PER_MINUTE = 10;
+/** The same for lines about who has which address: none must be missing when an office begins its day. */
+export const MAX_ADDRESS_LINES_PER_MINUTE = 600;
 
 /** Routes of one account through its tunnel: those it names, less the servers' addresses cut out of them. */
 export const MAX_TUNNEL_ROUTES = 1024;

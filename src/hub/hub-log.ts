@@ -1,5 +1,5 @@
 import { formatAddress, formatIpv4, type Ipv4 } from "../base/ip.ts";
-import { MAX_LOG_REPEATS_PER_MINUTE } from "../base/limits.ts";
+import { MAX_ADDRESS_LINES_PER_MINUTE, MAX_LOG_REPEATS_PER_MINUTE } from "../base/limits.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { HubOptions } from "../config/hub-options.ts";
 import type { Log } from "../observe/log.ts";
@@ -73,7 +73,7 @@ export class HubLog {
   /** A MAC that was not known; told where the option NoMacAddressLog is off. */
   registered(mac: MacAddress, vlanId: number, port: string, now: number): void {
     if (!this.tellsRegistrations) return;
-    const suppressed = this.admit("mac_registered", now);
+    const suppressed = this.admit("mac_registered", now, MAX_ADDRESS_LINES_PER_MINUTE);
     if (suppressed === undefined) return;
     this.log.info("mac_registered", "MAC address learned", {
       hub: this.hub,
@@ -98,7 +98,7 @@ export class HubLog {
   }
 
   leased(news: LeaseNews, now: number): void {
-    const suppressed = this.admit("dhcp_lease", now);
+    const suppressed = this.admit("dhcp_lease", now, MAX_ADDRESS_LINES_PER_MINUTE);
     if (suppressed === undefined) return;
     this.log.info("dhcp_lease", "A DHCP server has given an address to a host", {
       hub: this.hub,
@@ -200,7 +200,11 @@ export class HubLog {
   }
 
   /** Undefined if the line is one too many, else how many lines were left out before it. */
-  private admit(event: string, now: number): number | undefined {
+  private admit(
+    event: string,
+    now: number,
+    linesPerMinute = MAX_LOG_REPEATS_PER_MINUTE,
+  ): number | undefined {
     if (!this.keepsHeavy && HEAVY.has(event)) return undefined;
     let repeat = this.repeats.get(event);
     if (repeat === undefined) this.repeats.set(event, (repeat = { since: now, lines: 0, left: 0 }));
@@ -208,7 +212,7 @@ export class HubLog {
       repeat.since = now;
       repeat.lines = 0;
     }
-    if (repeat.lines >= MAX_LOG_REPEATS_PER_MINUTE) {
+    if (repeat.lines >= linesPerMinute) {
       repeat.left += 1;
       return undefined;
     }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { DROP } from "../../src/hub/drop-reason.ts";
 import { HubLog } from "../../src/hub/hub-log.ts";
 import type { LogFields } from "../../src/observe/log.ts";
+import { DEFAULT_HUB_OPTIONS } from "../../src/config/hub-options.ts";
 import { mac } from "./frames.ts";
 
 function recorder() {
@@ -49,5 +50,14 @@ describe("HubLog", () => {
         },
       ],
     ]);
+  });
+
+  test("leased() and registered() keep a trail that lines about refusals would not", () => {
+    const { lines, log } = recorder();
+    log.configure({ ...DEFAULT_HUB_OPTIONS, NoMacAddressLog: 0 });
+    for (let n = 0; n < 700; n += 1) log.registered(mac(n), 0, "p", n);
+    for (let n = 0; n < 700; n += 1) log.refused(DROP.mac_limit, "p", mac(n), n);
+    const count = (event: string) => lines.filter(([one]) => one === event).length;
+    expect([count("mac_registered"), count("mac_limit")]).toEqual([600, 10]);
   });
 });

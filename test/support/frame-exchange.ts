@@ -17,6 +17,8 @@ export interface FramePlan {
   readonly clients?: readonly string[];
   /** Source addresses that frames of the plan have, twelve hexadecimal digits: all others are passed over. */
   readonly stations: readonly string[];
+  /** A frame that the first user sends until all others have heard it: a session may be open before its port is there. */
+  readonly hello?: string;
   readonly rounds: readonly {
     readonly from: string;
     /** Hexadecimal. */

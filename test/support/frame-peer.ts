@@ -64,6 +64,22 @@ for (const user of plan.users) {
   dialed.begin();
 }
 
+const [first, ...others] = plan.users;
+const { hello } = plan;
+if (hello !== undefined) {
+  await until(
+    "all ports to be there",
+    () => {
+      const { session } = sessions.get(first!)!;
+      session.deliver(runOf([Uint8Array.fromHex(hello)]));
+      session.flush();
+      return others.every((user) => got[user]?.includes(hello));
+    },
+    { everyMs: 100, deadlineMs: ROUND_MS },
+  );
+  await Bun.sleep(SETTLE_MS);
+}
+
 const report: FrameReport = { rounds: [] };
 for (const { from, frames, expected } of plan.rounds) {
   got = {};
