@@ -156,6 +156,11 @@ export const MAX_CONFIG_ENTRIES = 262_144;
 export const MAX_FORWARD_BYTES = 49_152;
 /** Depth to which ports in the process may answer a hub within its own delivery; more is a loop. */
 export const MAX_FORWARD_DEPTH = 8;
+/**
+ * Ports that a hub has given frames without a flush. Each session among them holds a unit of its own meanwhile, of
+ * which there are 768 (session/batch.ts): a flood to more sessions would be lost for the rest of them.
+ */
+export const MAX_UNFLUSHED_PORTS = 256;
 /** Frames of one hub that access rules delay (robustness.md FR-23). */
 export const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 /** Lines about refused logins in a minute, of all sources: fail2ban must see each, a disk must not fill. */

@@ -1,3 +1,4 @@
+import { MAX_UNFLUSHED_PORTS } from "../base/limits.ts";
 import type { HubPort } from "./hub-port.ts";
 
 /** Ports that were given frames and want a flush when the event is over. */
@@ -7,6 +8,7 @@ export class DirtyPorts {
 
   add(port: HubPort): void {
     if (port.isDirty) return;
+    if (this.ports.length >= MAX_UNFLUSHED_PORTS) this.flush();
     port.isDirty = true;
     this.ports.push(port);
   }
