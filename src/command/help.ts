@@ -3,6 +3,7 @@ import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
 import { nearestName } from "../config/nearest-name.ts";
 import accessChapter from "../doc/access.md" with { type: "text" };
 import cascadeChapter from "../doc/cascade.md" with { type: "text" };
+import bridgeChapter from "../doc/bridge.md" with { type: "text" };
 import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
@@ -25,6 +26,7 @@ interface Chapter {
 const CHAPTERS: Readonly<Record<string, Chapter>> = {
   access: { brief: "access lists of hubs: rules, order, redirects", text: accessChapter },
   cascade: { brief: "joining a hub to one of another server", text: cascadeChapter },
+  bridge: { brief: "hubs joined to interfaces of this machine", text: bridgeChapter },
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
