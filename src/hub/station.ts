@@ -31,6 +31,8 @@ const TAG_BYTES = 4;
  * it is done within seven seconds.
  */
 const HOLD_MS = 10_000;
+/** Who was heard in this round is there; one that says nothing of its own is heard by its answers every five seconds. */
+const HEARD_MS = 4_000;
 /** All nodes of the link (RFC 4291 2.7.1), and their MAC (RFC 2464 7). */
 const ALL_NODES = Uint8Array.fromHex("ff020000000000000000000000000001");
 const ALL_NODES_MAC = 0x3333_0000_0001 as MacAddress;
@@ -93,6 +95,7 @@ export class HubStation {
   #poll(entry: IpCursor, now: number): void {
     const mac = (entry.macHigh * 2 ** 32 + (entry.macLow >>> 0)) as MacAddress;
     if ((entry.macHigh & 0x0100) !== 0) return;
+    if (!this.#isReference && now - entry.updated < HEARD_MS) return;
     if (entry.family === 6) {
       if (this.#pollsIpv6) this.#outlet.send(this.#pollIpv6(entry, mac), entry.port);
     } else if (this.#pollsIpv4) {

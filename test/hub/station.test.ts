@@ -161,6 +161,18 @@ describe("polling", () => {
     expect(port.take().filter(isPoll).length).toBeGreaterThan(0);
   });
 
+  test("leaves a host alone that is heard anyway", () => {
+    const { clock, plug } = open();
+    const port = plug("a");
+    for (let second = 0; second < 60; second += 1) {
+      port.send(ipv4({ from: mac(1), to: BROADCAST, ip: lan(1) }));
+      clock.advance(1_000);
+    }
+    expect(port.take().filter(isPoll)).toEqual([]);
+    clock.advance(10_000);
+    expect(port.take().filter(isPoll).length).toBeGreaterThan(0);
+  });
+
   test("takes no timer while the table is empty, and stops when it is empty again", () => {
     const { clock, hub, plug } = open();
     const port = plug("a");
