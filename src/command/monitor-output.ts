@@ -61,7 +61,7 @@ export function openFiles(
   }
   const say = writerOf(environment, flags);
   const path = resolve(write);
-  if (ringOf(flags) === undefined) return openCaptureFile(path);
+  if (ringOf(flags) === undefined) return openCaptureFile(path, clock);
   const onFile = (file: string) => {
     if (json) say(`${JSON.stringify({ event: "file", file })}\n`);
   };
