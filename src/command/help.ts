@@ -8,6 +8,7 @@ import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
 import loginChapter from "../doc/login.md" with { type: "text" };
+import floodsChapter from "../doc/floods.md" with { type: "text" };
 import logsChapter from "../doc/logs.md" with { type: "text" };
 import monitorChapter from "../doc/monitor.md" with { type: "text" };
 import radiusChapter from "../doc/radius.md" with { type: "text" };
@@ -36,6 +37,7 @@ const CHAPTERS: Readonly<Record<string, Chapter>> = {
     text: async () => (await import("../asset/licences.ts")).LICENCES,
   },
   login: { brief: "passwords, certificates, second factors, lock-out", text: loginChapter },
+  floods: { brief: "storms, loops, and polls of silent hosts", text: floodsChapter },
   logs: { brief: "log files, security and packet logs of hubs, syslog", text: logsChapter },
   monitor: { brief: "captures of all that a hub carries, and their filters", text: monitorChapter },
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
