@@ -217,7 +217,7 @@ export const SYSLOG_LOOKUP_MS = 300_000;
 /** Frames of one hub that wait to become lines of its packet log. */
 export const PACKET_LOG_BYTES = 1 << 18;
 /** Lines of a packet log that are made in one turn of the event loop: under a millisecond. */
-export const PACKET_LINES_PER_TURN = 128;
+export const PACKET_LINES_PER_TURN = 256;
 /** Bytes of a frame whose packet log line tells of its headers only. */
 export const PACKET_HEADER_BYTES = 192;
 /** Fields of requests that were seen passing by, in characters. */

@@ -15,6 +15,8 @@ export interface Log {
 
 /** Text that came from outside, with control characters and escapes made visible. */
 export function escapeForLog(text: string): string {
+  // Most texts are plain, which is quickly seen.
+  if (/^[\x20-\x5b\x5d-\x7e]*$/.test(text)) return text;
   return text.replace(/[\p{Cc}\u2028\u2029\\]/gu, (c) =>
     c === "\\" ? "\\\\" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
@@ -77,13 +79,23 @@ function formatFields(fields: LogFields): string {
   return text;
 }
 
+let lastSecond = NaN;
+let lastText = "";
+
 /** `2026-11-22 13:45:00.123` in local time. */
 export function localTime(wall: number): string {
-  const d = new Date(wall);
+  const second = Math.floor(wall / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastText = secondText(new Date(wall));
+  }
+  return `${lastText}.${String(Math.floor(wall - second * 1000)).padStart(3, "0")}`;
+}
+
+function secondText(d: Date): string {
   const two = (n: number) => String(n).padStart(2, "0");
   return (
     `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ` +
-    `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}.` +
-    String(d.getMilliseconds()).padStart(3, "0")
+    `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`
   );
 }

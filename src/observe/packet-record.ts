@@ -62,6 +62,9 @@ export interface PacketRecord {
   readonly places: { readonly from: string; readonly to: string } | undefined;
 }
 
+/** A record that is being made. */
+export type PacketDraft = { -readonly [K in keyof PacketRecord]: PacketRecord[K] };
+
 /** Name of a port in the list of services of this machine. */
 export type ServiceName = (port: number, transport: "tcp" | "udp") => string | undefined;
 
@@ -85,33 +88,32 @@ export function formatPacket(
 }
 
 function csvOf(record: PacketRecord, serviceName: ServiceName): string {
-  const port = (number: number | undefined) => {
-    if (number === undefined || record.transport === undefined) return "";
-    const name = serviceName(number, record.transport);
-    return name === undefined ? String(number) : `${name}(${number})`;
-  };
-  const columns = [
-    record.from,
-    record.to,
-    record.fromMac,
-    record.toMac,
-    `0x${hexWord(record.etherType)}`,
-    String(record.size),
-    record.kind,
-    record.subKind,
-    record.fromIp,
-    port(record.fromPort),
-    record.toIp,
-    port(record.toPort),
-    String(record.sequence ?? ""),
-    String(record.acknowledgement ?? ""),
+  const { transport, places } = record;
+  const line =
+    `${localTime(record.wall).replace(" ", ",")},${column(record.from)},${column(record.to)},` +
+    `${record.fromMac},${record.toMac},0x${hexWord(record.etherType)},${record.size},` +
+    `${column(record.kind)},${column(record.subKind)},` +
+    `${column(record.fromIp)},${portText(record.fromPort, transport, serviceName)},` +
+    `${column(record.toIp)},${portText(record.toPort, transport, serviceName)},` +
     // Names that passed by may hold anything, line ends included.
-    escapeForLog(record.note),
-    record.data,
-  ];
-  if (record.places !== undefined) columns.push(record.places.from, record.places.to);
-  const shown = columns.map((column) => (column === "" ? "-" : column.replaceAll(",", "_")));
-  return `${localTime(record.wall).replace(" ", ",")},${shown.join(",")}`;
+    `${record.sequence ?? "-"},${record.acknowledgement ?? "-"},${column(escapeForLog(record.note))},` +
+    `${record.data || "-"}`;
+  return places === undefined ? line : `${line},${column(places.from)},${column(places.to)}`;
+}
+
+function column(text: string): string {
+  if (text === "") return "-";
+  return text.includes(",") ? text.replaceAll(",", "_") : text;
+}
+
+function portText(
+  port: number | undefined,
+  transport: "tcp" | "udp" | undefined,
+  serviceName: ServiceName,
+): string {
+  if (port === undefined || transport === undefined) return "-";
+  const name = serviceName(port, transport);
+  return name === undefined ? String(port) : column(`${name}(${port})`);
 }
 
 function jsonOf(record: PacketRecord, hub: string): string {

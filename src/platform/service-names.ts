@@ -10,17 +10,21 @@ const MAX_BYTES = 4 << 20;
 export function serviceNames(
   path = "/etc/services",
 ): (port: number, transport: "tcp" | "udp") => string | undefined {
-  let names: ReadonlyMap<string, string> | undefined;
-  return (port, transport) => (names ??= readServices(path)).get(`${port}/${transport}`);
+  let names: Services | undefined;
+  return (port, transport) => (names ??= readServices(path))[transport].get(port);
 }
 
-function readServices(path: string): ReadonlyMap<string, string> {
-  const names = new Map<string, string>();
+type Services = Readonly<Record<"tcp" | "udp", Map<number, string>>>;
+
+function readServices(path: string): Services {
+  const services: Services = { tcp: new Map(), udp: new Map() };
   for (const line of textOf(path).split("\n")) {
-    const [, name, key] = /^\s*([^\s#]+)\s+(\d{1,5}\/(?:tcp|udp))\b/.exec(line) ?? [];
-    if (name !== undefined && key !== undefined && !names.has(key)) names.set(key, name);
+    const [, name, port, transport] = /^\s*([^\s#]+)\s+(\d{1,5})\/(tcp|udp)\b/.exec(line) ?? [];
+    if (name === undefined) continue;
+    const names = services[transport as keyof Services];
+    if (!names.has(Number(port))) names.set(Number(port), name);
   }
-  return names;
+  return services;
 }
 
 /** Without a list ports have numbers only. */

@@ -1,13 +1,13 @@
 // The packet log of one hub: frames are caught on their way, and become lines in a later turn of the event loop.
 import type { Clock, Timer } from "../../base/clock.ts";
 import { PACKET_LINES_PER_TURN } from "../../base/limits.ts";
-import type { PacketSink } from "../../observe/packet-record.ts";
+import type { PacketDraft, PacketSink } from "../../observe/packet-record.ts";
 import type { FrameView } from "../frame-view.ts";
 import type { PortIdentity } from "../port-identity.ts";
 import { Dissection } from "./dissection.ts";
 import { macDigits } from "./mac-digits.ts";
 import { type CaughtFrame, PacketCatch } from "./packet-catch.ts";
-import { columnsOf, requestOf } from "./packet-text.ts";
+import { describeFrame, requestOf } from "./packet-text.ts";
 
 /** Levels of a caught frame whose line may turn out to be none. */
 export const IF_REQUEST = 4;
@@ -59,23 +59,33 @@ export class PacketLog {
     found.read(view, 0, bytes.length);
     if ((level & WITHOUT_REQUESTS) !== 0) found.forgetRequest();
     if ((level & IF_REQUEST) !== 0 && requestOf(bytes, view, found) === undefined) return;
-    this.sink.put({
-      ...headOf(caught),
-      etherType: view.getUint16(12),
-      ...columnsOf(bytes, found),
-      data: (level & LEVEL_BITS) === ALL ? bytes.toHex().toUpperCase() : "",
-    });
+    const record = draftOf(caught, view);
+    describeFrame(record, bytes, view, found);
+    this.sink.put(record);
   }
 }
 
-function headOf({ bytes, size, wall, level, from, to }: CaughtFrame) {
+/** What is known without looking at more than the first header. */
+function draftOf({ bytes, size, wall, level, from, to }: CaughtFrame, view: DataView): PacketDraft {
   return {
     wall,
     from: from.name,
     to: to?.name ?? "",
     fromMac: macDigits(bytes, 6),
     toMac: macDigits(bytes, 0),
+    etherType: view.getUint16(12),
     size,
+    kind: "",
+    subKind: "",
+    fromIp: "",
+    toIp: "",
+    transport: undefined,
+    fromPort: undefined,
+    toPort: undefined,
+    sequence: undefined,
+    acknowledgement: undefined,
+    note: "",
+    data: (level & LEVEL_BITS) === ALL ? bytes.toHex().toUpperCase() : "",
     places: (level & WITH_PLACES) === 0 ? undefined : { from: placeOf(from), to: placeOf(to) },
   };
 }

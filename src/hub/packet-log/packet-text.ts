@@ -1,107 +1,88 @@
-// From a caught frame to the columns of its line (hub.md 10).
-import { formatAddress } from "../../base/ip.ts";
-import { hexWord, type PacketRecord } from "../../observe/packet-record.ts";
+// From the bytes of a caught frame to the columns of its line (hub.md 10).
+import { formatAddress, formatIpv4, readIpv4 } from "../../base/ip.ts";
+import { hexWord, type PacketDraft } from "../../observe/packet-record.ts";
 import { CONNECT_FLAGS, type Dissection, IKE_EXCHANGE, TCP_FLAG } from "./dissection.ts";
 import { icmpv6Note } from "./icmpv6-note.ts";
 import { macDigits } from "./mac-digits.ts";
 import { helloNote, requestNote } from "./request-note.ts";
 
-/** The columns that the bytes of a frame tell of. */
-export type FrameColumns = Pick<
-  PacketRecord,
-  | "kind"
-  | "subKind"
-  | "fromIp"
-  | "toIp"
-  | "transport"
-  | "fromPort"
-  | "toPort"
-  | "sequence"
-  | "acknowledgement"
-  | "note"
->;
-
-const NOTHING: FrameColumns = {
-  kind: "",
-  subKind: "",
-  fromIp: "",
-  toIp: "",
-  transport: undefined,
-  fromPort: undefined,
-  toPort: undefined,
-  sequence: undefined,
-  acknowledgement: undefined,
-  note: "",
-};
-
-/** `frame` are its first bytes, at least as many as its headers, and `found` is what was found in them. */
-export function columnsOf(frame: Uint8Array, found: Dissection): FrameColumns {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+/**
+ * Fills in what the bytes of a frame tell. `frame` are its first bytes, at least as many as its headers, and `found` is what was
+ * found in them.
+ */
+export function describeFrame(
+  record: PacketDraft,
+  frame: Uint8Array,
+  view: DataView,
+  found: Dissection,
+): void {
   const at = found.layer3At;
   switch (found.layer3) {
     case "unnamed":
-      return NOTHING;
+      return;
     case "other":
-      return { ...NOTHING, kind: `Proto=0x${hexWord(view.getUint16(12))}` };
+      record.kind = `Proto=0x${hexWord(view.getUint16(12))}`;
+      return;
     case "arp":
-      return { ...NOTHING, kind: "ARPv4", ...arpColumns(frame, view, at) };
+      return describeArp(record, frame, view, at);
     case "ipv4":
-    case "ipv6": {
-      const [from, bytes] = found.layer3 === "ipv4" ? [at + 12, 4] : [at + 8, 16];
-      return {
-        ...NOTHING,
-        ...packetColumns(frame, view, found, found.layer3 === "ipv4" ? "v4" : "v6"),
-        fromIp: formatAddress(frame.subarray(from, from + bytes)),
-        toIp: formatAddress(frame.subarray(from + bytes, from + 2 * bytes)),
-      };
-    }
+      record.fromIp = formatIpv4(readIpv4(frame, at + 12));
+      record.toIp = formatIpv4(readIpv4(frame, at + 16));
+      return describePacket(record, frame, view, found, "v4");
+    case "ipv6":
+      record.fromIp = formatAddress(frame.subarray(at + 8, at + 24));
+      record.toIp = formatAddress(frame.subarray(at + 24, at + 40));
+      return describePacket(record, frame, view, found, "v6");
   }
 }
 
-function arpColumns(frame: Uint8Array, view: DataView, at: number): Partial<FrameColumns> {
+function describeArp(record: PacketDraft, frame: Uint8Array, view: DataView, at: number): void {
   const operation = view.getUint16(at + 6);
-  if (operation !== 1 && operation !== 2) return {};
-  const subKind = operation === 1 ? "Request" : "Response";
+  record.kind = "ARPv4";
+  if (operation !== 1 && operation !== 2) return;
+  record.subKind = operation === 1 ? "Request" : "Response";
   // Ethernet and IPv4 with addresses of 6 and 4 bytes (RFC 826).
-  if (view.getUint32(at) !== 0x00010800 || view.getUint16(at + 4) !== 0x0604) return { subKind };
+  if (view.getUint32(at) !== 0x00010800 || view.getUint16(at + 4) !== 0x0604) return;
   const sender = macDigits(frame, at + 8);
-  const senderIp = formatAddress(frame.subarray(at + 14, at + 18));
-  const targetIp = formatAddress(frame.subarray(at + 24, at + 28));
-  const note =
+  const senderIp = formatIpv4(readIpv4(frame, at + 14));
+  const targetIp = formatIpv4(readIpv4(frame, at + 24));
+  record.note =
     operation === 1
       ? `Who has ${targetIp}? Please Tell ${sender}(${senderIp})`
       : `${sender} has ${senderIp}`;
-  return { subKind, note };
 }
 
-function packetColumns(
+function describePacket(
+  record: PacketDraft,
   frame: Uint8Array,
   view: DataView,
   found: Dissection,
   version: "v4" | "v6",
-): Partial<FrameColumns> {
+): void {
   const at = found.layer4At;
-  const protocol = `0x${found.protocol.toString(16).toUpperCase().padStart(2, "0")}`;
   switch (found.layer4) {
     case "none":
-      return { kind: `IP${version}(${protocol})` };
+      record.kind = `IP${version}(${protocolOf(found)})`;
+      return;
     case "fragment":
-      return { kind: `IP${version}_Fragment(${protocol})` };
-    case "icmp": {
-      if (version === "v4") return { kind: "ICMPv4", subKind: ECHO.get(frame[at]!) ?? "" };
-      const note = icmpv6Note(frame.subarray(at, found.end));
-      return note === undefined ? { kind: `IPv6(${protocol})` } : { kind: "ICMPv6", ...note };
-    }
+      record.kind = `IP${version}_Fragment(${protocolOf(found)})`;
+      return;
+    case "icmp":
+      return version === "v4"
+        ? describeIcmp(record, frame[at]!)
+        : describeIcmpv6(record, frame.subarray(at, found.end), found);
     case "tcp":
-      return tcpColumns(frame, view, found, version);
+      return describeTcp(record, frame, view, found, version);
     case "udp":
-      return {
-        transport: "udp",
-        fromPort: view.getUint16(at),
-        toPort: view.getUint16(at + 2),
-        ...udpColumns(frame, view, found, version),
-      };
+      record.transport = "udp";
+      record.fromPort = view.getUint16(at);
+      record.toPort = view.getUint16(at + 2);
+      return describeUdp(record, frame, view, found, version);
   }
+}
+
+function protocolOf({ protocol }: Dissection): string {
+  return `0x${protocol.toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 /** Types of RFC 792. */
@@ -110,26 +91,44 @@ const ECHO = new Map([
   [0, "Echo Reply"],
 ]);
 
-function tcpColumns(
+function describeIcmp(record: PacketDraft, type: number): void {
+  record.kind = "ICMPv4";
+  record.subKind = ECHO.get(type) ?? "";
+}
+
+function describeIcmpv6(record: PacketDraft, message: Uint8Array, found: Dissection): void {
+  const told = icmpv6Note(message);
+  record.kind = told === undefined ? `IPv6(${protocolOf(found)})` : "ICMPv6";
+  record.subKind = told?.subKind ?? "";
+  record.note = told?.note ?? "";
+}
+
+/** By the flags that are told of: `SYN+ACK`. */
+const FLAG_TEXTS = Array.from({ length: 64 }, (_, flags) =>
+  Object.entries(TCP_FLAG)
+    .filter(([, bit]) => (flags & bit) !== 0)
+    .map(([name]) => name)
+    .join("+"),
+);
+
+function describeTcp(
+  record: PacketDraft,
   frame: Uint8Array,
   view: DataView,
   found: Dissection,
   version: "v4" | "v6",
-): Partial<FrameColumns> {
+): void {
   const at = found.layer4At;
   const flags = view.getUint8(at + 13);
-  const names = Object.entries(TCP_FLAG).filter(([, bit]) => (flags & bit) !== 0);
   const request = requestOf(frame, view, found);
-  return {
-    kind: `${(flags & CONNECT_FLAGS) === 0 ? "TCP_DATA" : "TCP_CONNECT"}${version}`,
-    subKind: names.map(([name]) => name).join("+"),
-    transport: "tcp",
-    fromPort: view.getUint16(at),
-    toPort: view.getUint16(at + 2),
-    sequence: view.getUint32(at + 4),
-    acknowledgement: view.getUint32(at + 8),
-    note: `WindowSize=${view.getUint16(at + 14)}${request === undefined ? "" : ` ${request}`}`,
-  };
+  record.kind = `${(flags & CONNECT_FLAGS) === 0 ? "TCP_DATA" : "TCP_CONNECT"}${version}`;
+  record.subKind = FLAG_TEXTS[flags & 63]!;
+  record.transport = "tcp";
+  record.fromPort = view.getUint16(at);
+  record.toPort = view.getUint16(at + 2);
+  record.sequence = view.getUint32(at + 4);
+  record.acknowledgement = view.getUint32(at + 8);
+  record.note = `WindowSize=${view.getUint16(at + 14)}${request === undefined ? "" : ` ${request}`}`;
 }
 
 /** What is requested, if the data of this segment is a request (hub.md 2.6). */
@@ -146,43 +145,44 @@ export function requestOf(
     : requestNote(Buffer.from(data).toString("latin1"), port);
 }
 
-function udpColumns(
+function describeUdp(
+  record: PacketDraft,
   frame: Uint8Array,
   view: DataView,
   found: Dissection,
   version: "v4" | "v6",
-): Partial<FrameColumns> {
+): void {
   const at = found.payloadAt;
   switch (found.layer7) {
     case "dns":
-      return { kind: `DNS${version}`, subKind: "DNS_Query", note: questionOf(frame, at + 12) };
+      record.kind = `DNS${version}`;
+      record.subKind = "DNS_Query";
+      record.note = questionOf(frame, at + 12);
+      return;
     case "openvpn":
-      return { kind: `OPENVPN_CONNECT${version}` };
-    case "ike": {
-      const isMain = view.getUint8(at + 18) === IKE_EXCHANGE.MAIN;
-      return {
-        kind: `IKE_CONNECT${version}`,
-        subKind: isMain ? "MainMode" : "AggressiveMode",
-        note:
-          `InitiatorCookie=${view.getBigUint64(at)} ResponderCookie=${view.getBigUint64(at + 8)} ` +
-          `Version=0x${view.getUint8(at + 17).toString(16)} ` +
-          `ExchangeType=0x${view.getUint8(at + 18).toString(16)} ` +
-          `Flag=0x${view.getUint8(at + 19).toString(16)} ` +
-          `MessageId=${view.getUint32(at + 20)} MessageSize=${view.getUint32(at + 24)}`,
-      };
-    }
+      record.kind = `OPENVPN_CONNECT${version}`;
+      return;
+    case "ike":
+      record.kind = `IKE_CONNECT${version}`;
+      record.subKind = view.getUint8(at + 18) === IKE_EXCHANGE.MAIN ? "MainMode" : "AggressiveMode";
+      record.note =
+        `InitiatorCookie=${view.getBigUint64(at)} ResponderCookie=${view.getBigUint64(at + 8)} ` +
+        `Version=0x${view.getUint8(at + 17).toString(16)} ` +
+        `ExchangeType=0x${view.getUint8(at + 18).toString(16)} ` +
+        `Flag=0x${view.getUint8(at + 19).toString(16)} ` +
+        `MessageId=${view.getUint32(at + 20)} MessageSize=${view.getUint32(at + 24)}`;
+      return;
     case "dhcp": {
-      const ip = (offset: number) => formatAddress(frame.subarray(at + offset, at + offset + 4));
-      return {
-        kind: "DHCPv4",
-        subKind: view.getUint8(at) === 1 ? "Request" : "Response",
-        note:
-          `TransactionId=${view.getUint32(at + 4)} ClientIP=${ip(12)} YourIP=${ip(16)} ` +
-          `ServerIP=${ip(20)} RelayIP=${ip(24)}`,
-      };
+      const ip = (offset: number) => formatIpv4(readIpv4(frame, at + offset));
+      record.kind = "DHCPv4";
+      record.subKind = view.getUint8(at) === 1 ? "Request" : "Response";
+      record.note =
+        `TransactionId=${view.getUint32(at + 4)} ClientIP=${ip(12)} YourIP=${ip(16)} ` +
+        `ServerIP=${ip(20)} RelayIP=${ip(24)}`;
+      return;
     }
     default:
-      return { kind: `UDP${version}` };
+      record.kind = `UDP${version}`;
   }
 }
 
