@@ -340,6 +340,11 @@ const WAYS: readonly Way[] = [
     becomes: { connections: 4, halfDuplex: true, compressed: true },
   },
   {
+    hub: "CLEAR",
+    keys: (at) => linkText(at, "encrypt = false", "connections = 2"),
+    becomes: { connections: 2, encrypted: false },
+  },
+  {
     hub: "PLAIN",
     keys: (at) => linkText(at, "plain = true", "connections = 2"),
     becomes: { connections: 2 },
@@ -380,7 +385,11 @@ for (const kind of ["ours", "reference"] as const satisfies Implementation[]) {
     test("every login and every form of the stream; each hub has a cascade of its own, so that none is a loop", async () => {
       const card = await makeCertificate(site.world, "card");
       const more = `[hub.${HUB}.user.guest]\nanonymous = true\n`;
-      const far = await startServer(kind, site.server, { card: card.cert, more });
+      const far = await startServer(kind, site.server, {
+        card: card.cert,
+        more,
+        allowPlaintext: true,
+      });
       if (kind === "reference") {
         const target = ["localhost:5555", "/SERVER", `/ADMINHUB:${HUB}`];
         const create = "UserCreate guest /GROUP:none /REALNAME:none /NOTE:none";
