@@ -186,7 +186,8 @@ export class Hub implements Switch {
   }
 
   private forwardDelayed({ run, from, isJudged }: DelayedFrame<HubPort>): void {
-    this.forwarding.enter(run, from, isJudged, NO_CHECKS);
+    const isShut = this.loops.blockOf(from) !== undefined;
+    this.forwarding.enter(run, from, isJudged, isShut ? SHUT_PROGRAM.arrival : NO_CHECKS);
   }
 
   /** Sends a frame of the hub's own to one port, past all checks; `frame` is without a size prefix. */
