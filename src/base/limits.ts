@@ -215,7 +215,7 @@ export const SYSLOG_STALL_MS = 15_000;
 /** Addresses of the receiver's name are asked for again after this. */
 export const SYSLOG_LOOKUP_MS = 300_000;
 /** Frames of one hub that wait to become lines of its packet log. */
-export const PACKET_LOG_BYTES = 1 << 18;
+export const PACKET_LOG_BYTES = 1 << 19;
 /** Lines of a packet log that are made in one turn of the event loop: under a millisecond. */
 export const PACKET_LINES_PER_TURN = 256;
 /** Bytes of a frame whose packet log line tells of its headers only. */

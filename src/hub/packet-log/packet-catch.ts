@@ -15,19 +15,24 @@ export interface CaughtFrame {
   readonly to: PortIdentity | undefined;
 }
 
-/** Frames that wait to become lines: copied side by side into memory of fixed size, which is set aside with the first one. */
+/** What is set aside with the first frame: most hubs of a server with many never need it. */
+class Memory {
+  readonly bytes = new Uint8Array(PACKET_LOG_BYTES);
+  readonly at = new Int32Array(MAX_CAUGHT);
+  readonly kept = new Int32Array(MAX_CAUGHT);
+  readonly size = new Int32Array(MAX_CAUGHT);
+  readonly level = new Int32Array(MAX_CAUGHT);
+  readonly wall = new Float64Array(MAX_CAUGHT);
+  readonly from: (PortIdentity | undefined)[] = [];
+  readonly to: (PortIdentity | undefined)[] = [];
+}
+
+/** Frames that wait to become lines, copied side by side into memory of fixed size. */
 export class PacketCatch {
-  #bytes: Uint8Array<ArrayBuffer> | undefined;
+  #memory: Memory | undefined;
   #used = 0;
   #head = 0;
   #count = 0;
-  readonly #at = new Int32Array(MAX_CAUGHT);
-  readonly #kept = new Int32Array(MAX_CAUGHT);
-  readonly #size = new Int32Array(MAX_CAUGHT);
-  readonly #level = new Int32Array(MAX_CAUGHT);
-  readonly #wall = new Float64Array(MAX_CAUGHT);
-  readonly #from: (PortIdentity | undefined)[] = [];
-  readonly #to: (PortIdentity | undefined)[] = [];
 
   get isEmpty(): boolean {
     return this.#head === this.#count;
@@ -41,17 +46,17 @@ export class PacketCatch {
   ): boolean {
     if (this.isEmpty) this.#head = this.#count = this.#used = 0;
     if (this.#count === MAX_CAUGHT || this.#used + kept > PACKET_LOG_BYTES) return false;
-    const bytes = (this.#bytes ??= new Uint8Array(PACKET_LOG_BYTES));
+    const memory = (this.#memory ??= new Memory());
     const { view, start, end } = source;
-    bytes.set(new Uint8Array(view.buffer, view.byteOffset + start, kept), this.#used);
+    memory.bytes.set(new Uint8Array(view.buffer, view.byteOffset + start, kept), this.#used);
     const index = this.#count;
-    this.#at[index] = this.#used;
-    this.#kept[index] = kept;
-    this.#size[index] = end - start;
-    this.#level[index] = about.level;
-    this.#wall[index] = about.wall;
-    this.#from[index] = about.from;
-    this.#to[index] = about.to;
+    memory.at[index] = this.#used;
+    memory.kept[index] = kept;
+    memory.size[index] = end - start;
+    memory.level[index] = about.level;
+    memory.wall[index] = about.wall;
+    memory.from[index] = about.from;
+    memory.to[index] = about.to;
     this.#used += kept;
     this.#count = index + 1;
     return true;
@@ -59,19 +64,20 @@ export class PacketCatch {
 
   /** The frame that was caught first; its bytes are good until the next add(). */
   take(): CaughtFrame | undefined {
+    const memory = this.#memory;
     const index = this.#head;
-    const from = this.#from[index];
-    if (index === this.#count || from === undefined) return undefined;
-    const to = this.#to[index];
+    const from = memory?.from[index];
+    if (memory === undefined || from === undefined || index === this.#count) return undefined;
+    const to = memory.to[index];
     this.#head = index + 1;
     // Sessions that have ended are not kept alive by what they once sent.
-    this.#from[index] = this.#to[index] = undefined;
-    const at = this.#at[index]!;
+    memory.from[index] = memory.to[index] = undefined;
+    const at = memory.at[index]!;
     return {
-      bytes: this.#bytes!.subarray(at, at + this.#kept[index]!),
-      size: this.#size[index]!,
-      wall: this.#wall[index]!,
-      level: this.#level[index]!,
+      bytes: memory.bytes.subarray(at, at + memory.kept[index]!),
+      size: memory.size[index]!,
+      wall: memory.wall[index]!,
+      level: memory.level[index]!,
       from,
       to,
     };
