@@ -8,8 +8,8 @@ import type { CaptureFiles } from "./capture.ts";
 const MODE = 0o600;
 /** Bytes of one call that nothing else runs beside. */
 const DIRECT_BYTES = 256 * 1024;
-/** A call that took as long was kept by its disk. */
-const SLOW_MS = 100;
+/** A call that took as long was kept by its disk: for a processor nobody waits so long. */
+const SLOW_MS = 500;
 
 /** One file, which is made anew. @throws what the file system says, before anything is captured */
 export async function openCaptureFile(path: string, clock: Clock): Promise<CaptureFiles> {

@@ -53,7 +53,7 @@ describe("openCaptureFile()", () => {
     });
     const path = join(folder, "a.pcapng");
     const file = await openCaptureFile(path, disk);
-    const steps = [0, 200, 200, 0, 0];
+    const steps = [0, 500, 500, 0, 0];
     const direct: boolean[] = [];
     for (const [n, step] of steps.entries()) {
       stepMs = step;
