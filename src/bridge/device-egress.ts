@@ -2,27 +2,27 @@
 //
 //   1. gather: the run is copied, since it is only lent and the next one may continue its flows
 //   2. merge: segments of a flow become one super-frame
-//   3. write: one call each
+//   3. write: one call each, or one for all if the device can
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { FrameRun } from "../hub/port.ts";
 import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
 import {
+  jobBytes,
   jobFrameAt,
-  jobFrameBytes,
-  jobHeaderBytes,
-  jobVectorAt,
+  JOBS,
   jobVectors,
   merge,
   mergeJobs,
   mergeRefused,
-  VNET_HEADER_BYTES,
 } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import { isDhcpOf } from "./dhcp-of-station.ts";
 import type { DeviceDropReason, DeviceStats } from "./device-stats.ts";
 
 const SIZE_BYTES = 4;
+/** Parts of a job of one frame: the virtio-net header, and the frame. */
+const SINGLE = 2;
 /** Three super-frames' worth, which stays in the processor's cache from copying to writing. */
 const GATHER_BYTES = 196_608;
 
@@ -106,18 +106,38 @@ export class DeviceEgress {
     for (let at = gatherAt; at < end;) {
       const next = merge(at, end);
       this.#stats.drops.frame_length += mergeRefused();
-      const jobs = mergeJobs();
-      for (let job = 0; job < jobs; job += 1) {
-        const vectors = jobVectors(job);
-        if (vectors === 2 && this.#isRefused(jobFrameAt(job), jobFrameBytes(job))) continue;
-        const written = this.#device.writev(jobVectorAt(job), vectors);
-        const frames = vectors - 1;
-        // The headers of merged frames are written once.
-        const spared = frames === 1 ? 0 : (frames - 1) * jobHeaderBytes(job);
-        this.#count(written, frames, written - VNET_HEADER_BYTES + spared);
-      }
+      this.#writeJobs(mergeJobs());
       if (next === at) return;
       at = next;
+    }
+  }
+
+  #writeJobs(jobs: number): void {
+    let from = 0;
+    if (this.refusedStation !== undefined) {
+      for (let job = 0; job < jobs; job += 1) {
+        if (jobVectors(job) !== SINGLE) continue;
+        if (!this.#isRefused(jobFrameAt(job), jobBytes(job))) continue;
+        this.#send(from, job);
+        from = job + 1;
+      }
+    }
+    this.#send(from, jobs);
+  }
+
+  #send(from: number, to: number): void {
+    for (let job = from; job < to;) {
+      const written = this.#device.writev(JOBS, job, to);
+      if (written < 0) {
+        this.#stats.drops[reasonOf(-written)] += jobVectors(job) - 1;
+        job += 1;
+        continue;
+      }
+      this.#stats.writes += 1;
+      for (const end = job + written; job < end; job += 1) {
+        this.#stats.egressFrames += jobVectors(job) - 1;
+        this.#stats.egressBytes += jobBytes(job);
+      }
     }
   }
 
@@ -128,8 +148,7 @@ export class DeviceEgress {
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES || at + length > end) {
         this.#stats.drops.frame_length += 1;
       } else if (!this.#isRefused(at, length)) {
-        const written = this.#device.write(at, length);
-        this.#count(written, 1, written);
+        this.#count(this.#device.write(at, length));
       }
       at += length;
     }
@@ -142,14 +161,14 @@ export class DeviceEgress {
     return true;
   }
 
-  #count(written: number, frames: number, bytes: number): void {
+  #count(written: number): void {
     if (written < 0) {
-      this.#stats.drops[reasonOf(-written)] += frames;
+      this.#stats.drops[reasonOf(-written)] += 1;
       return;
     }
     this.#stats.writes += 1;
-    this.#stats.egressFrames += frames;
-    this.#stats.egressBytes += bytes;
+    this.#stats.egressFrames += 1;
+    this.#stats.egressBytes += written;
   }
 }
 

@@ -21,10 +21,18 @@ export interface FrameDevice {
   takeDropped(): number;
   /** Writes the frame at `at`. */
   write(at: number, bytes: number): number;
-  /** Writes one frame from the `count` parts of the array of struct iovec at `at`. */
-  writev(at: number, count: number): number;
+  /** Writes frames, those from `from` up to `to` of a list: how many it took, at least one, or the errno of the first. */
+  writev(frames: VectorList, from: number, to: number): number;
   /** Closes the descriptor. May be called twice. */
   close(): void;
+}
+
+/** Frames in parts: each is an array of struct iovec. */
+export interface VectorList {
+  /** Offset of the array. */
+  at(index: number): number;
+  /** Parts of the frame. */
+  count(index: number): number;
 }
 
 /** Errors of frame devices that are handled each in its own way. */
@@ -68,9 +76,9 @@ export class DescriptorDevice implements FrameDevice {
     return result < 0 ? -errno() : result;
   }
 
-  writev(at: number, count: number): number {
-    const result = Number(libc.writev(this.fd, PACKET_BASE + at, count));
-    return result < 0 ? -errno() : result;
+  writev(frames: VectorList, from: number, _to: number): number {
+    const at = PACKET_BASE + frames.at(from);
+    return Number(libc.writev(this.fd, at, frames.count(from))) < 0 ? -errno() : 1;
   }
 
   takeDropped(): number {

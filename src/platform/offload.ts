@@ -4,6 +4,7 @@ import { VpnError } from "../base/errors.ts";
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from "../base/limits.ts";
 import scalarPath from "../wasm/generated/offload-scalar.wasm" with { type: "file" };
 import vectorPath from "../wasm/generated/offload.wasm" with { type: "file" };
+import type { VectorList } from "./frame-device.ts";
 import { PACKET_BASE, PACKET_MEMORY, PACKET_VIEW, reserve } from "./packet-memory.ts";
 
 /* Shape of the tables that src/wasm/job.as.ts fills. */
@@ -12,8 +13,9 @@ const MAX_VECTORS = 64;
 const VECTOR_BYTES = 16;
 const VECTOR_LENGTH = 8;
 const JOB_BYTES = 64;
-/** Where in a job the length of its headers stands. */
+/** Where in a job the length of its headers stands, and that of what its frames carry. */
 const JOB_HEADER_FIELD = 16;
+const JOB_PAYLOAD_FIELD = 28;
 const HEADER_BYTES = 128;
 const FLOW_TABLE_BYTES = 64;
 
@@ -82,9 +84,16 @@ export function jobVectors(index: number): number {
   return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES, true);
 }
 
-/** Bytes of the headers that the frames of a job with several share. */
-export function jobHeaderBytes(index: number): number {
-  return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES + JOB_HEADER_FIELD, true);
+/** The jobs of the last `merge`, as devices write them. */
+export const JOBS: VectorList = { at: jobVectorAt, count: jobVectors };
+
+/** Bytes of the frames that a job stands for. */
+export function jobBytes(index: number): number {
+  const frames = jobVectors(index) - 1;
+  if (frames === 1) return jobFrameBytes(index);
+  const job = jobsAt + index * JOB_BYTES;
+  const payload = PACKET_VIEW.getInt32(job + JOB_PAYLOAD_FIELD, true);
+  return payload + frames * PACKET_VIEW.getInt32(job + JOB_HEADER_FIELD, true);
 }
 
 /** Offset of the one frame of a job that has no other. */

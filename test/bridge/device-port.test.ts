@@ -353,6 +353,26 @@ describe("DevicePort to the device", () => {
     expect(port.stats).toMatchObject({ egressFrames: 1, egressBytes: 100, writes: 1 });
   });
 
+  test("FI-05 a device that takes many frames a call goes on behind one that it refuses", () => {
+    const { device, port } = world();
+    device.batches = true;
+    const singles = [1, 2, 3, 4, 5].map((n) => numbered(n));
+    port.deliver(outsideRun([...stream(4), ...singles]));
+    port.flush();
+    expect(port.stats).toMatchObject({
+      egressFrames: 9,
+      egressBytes: 4 * 1514 + 500,
+      writes: 1,
+    });
+    device.written.length = 0;
+    device.writeErrors.push(ENOBUFS);
+    port.deliver(outsideRun(singles));
+    port.flush();
+    expect(device.written).toEqual(singles.slice(1).map(plain));
+    expect(port.stats).toMatchObject({ egressFrames: 13, writes: 2 });
+    expect(port.stats.drops.queue_full).toBe(1);
+  });
+
   test("close() writes what was gathered, then drops and counts, also twice", () => {
     const { device, port, watch } = world();
     port.deliver(outsideRun([numbered(1)]));

@@ -1,6 +1,6 @@
 // A frame device and a poller in memory, for ports that are tested without an interface.
 import type { FrameRun, FrameSink } from "../../src/hub/port.ts";
-import type { FrameDevice } from "../../src/platform/frame-device.ts";
+import type { FrameDevice, VectorList } from "../../src/platform/frame-device.ts";
 import { PACKET_BASE, PACKET_BYTES, PACKET_VIEW } from "../../src/platform/packet-memory.ts";
 import type { Poller, Watch } from "../../src/platform/poller.ts";
 import { framesOf } from "../wasm/random-frames.ts";
@@ -18,6 +18,8 @@ export class FakeDevice implements FrameDevice {
   /** Negative errnos for the next writes. */
   readonly writeErrors: number[] = [];
   closes = 0;
+  /** Takes all frames of a call. */
+  batches = false;
   frameAt = 0;
   hasMore = false;
   /** What `takeDropped` tells next. */
@@ -41,7 +43,19 @@ export class FakeDevice implements FrameDevice {
     return this.#take(PACKET_BYTES.slice(at, at + bytes));
   }
 
-  writev(at: number, count: number): number {
+  /** As many as go, one a call unless `batches`. */
+  writev(frames: VectorList, from: number, to: number): number {
+    let index = from;
+    for (; index < to && (index === from || this.batches); index += 1) {
+      // An error is told by the call that begins with the frame.
+      if (index > from && this.writeErrors.length > 0) break;
+      const result = this.#writeParts(frames.at(index), frames.count(index));
+      if (result < 0) return result;
+    }
+    return index - from;
+  }
+
+  #writeParts(at: number, count: number): number {
     const parts = Array.from({ length: count }, (_, n) => {
       const entry = at + n * 16;
       const from = Number(PACKET_VIEW.getBigUint64(entry, true)) - PACKET_BASE;
