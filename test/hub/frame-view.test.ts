@@ -107,6 +107,39 @@ describe("FrameView", () => {
     }
   });
 
+  /** A fragment of IPv6 with this offset in units of eight bytes; what it holds begins like an advertisement. */
+  const fragment = (offset: number) =>
+    ipv6({
+      ...addresses,
+      ip: [0xfe80, 0, 0, 0, 0, 0, 0, 1],
+      next: 44,
+      body: Uint8Array.of(58, 0, offset >> 5, ((offset & 31) << 3) | 1, 0, 0, 0, 9, 134, 0, 0, 0),
+    });
+
+  test("parse() looks into the first fragment of IPv6 and into no other", () => {
+    expect([0, 1, 0x1fff].map((offset) => parsed(fragment(offset)).icmpv6Type)).toEqual([
+      134, -1, -1,
+    ]);
+    for (let size = 14; size < fragment(0).length; size += 1)
+      expect(parsed(fragment(0), size).icmpv6Type).toBe(-1);
+  });
+
+  test("configure() names another type of tags, beside those of IEEE 802.1Q", () => {
+    const bytes = arp({ ...addresses, ip: 1, tags: [7] });
+    bytes.set([0x91, 0x00], 12);
+    const view = new FrameView();
+    const look = () => {
+      view.aim(new DataView(bytes.buffer), 0, bytes.length, 0x9100);
+      view.parse();
+      return view.layer3;
+    };
+    expect(look()).toBe("other");
+    view.configure(0x9100, true);
+    expect(look()).toBe("arp");
+    view.configure(0x9100, false);
+    expect(look()).toBe("other");
+  });
+
   test("aim() makes the next parse() start afresh", () => {
     const view = new FrameView();
     for (const bytes of [dhcp, arp({ ...addresses, ip: 1 })]) {
