@@ -146,6 +146,9 @@ test("hashed_login of a hub counts for that hub alone", () =>
       void pack.setInt("authtype", 2).setStr("plain_password", "wonderland");
     expect(await error(plain)).toBe(0);
     await at.session();
+    await at.closePeers();
+    // The session of the second hub times out, and its books are closed with the next look at them.
+    at.clock.advance(35_000);
   }));
 
 test("AU-09 a session ends when its user is disabled, gets a code, or another way of login", async () => {

@@ -169,7 +169,8 @@ describe("dial() against our server", () => {
   });
 
   test("frames pass both ways between two sessions, in order and whole", async () => {
-    const at = await startServer();
+    const unlimited = { policy: { ...DEFAULT_POLICY, no_broadcast_limiter: true } };
+    const at = await startServer({ hubs: [hub("VPN", USERS, unlimited)] });
     const [alice, bob] = await Promise.all([
       dialer.dial(at.port),
       dialer.dial(at.port, {
