@@ -15,6 +15,8 @@ export interface FramePlan {
   readonly users: readonly string[];
   /** Those of them who ask for client mode; the others for bridge mode. */
   readonly clients?: readonly string[];
+  /** Those of them whom the server asks somebody else about: their password goes as it is. */
+  readonly plain?: readonly string[];
   /** Source addresses that frames of the plan have, twelve hexadecimal digits: all others are passed over. */
   readonly stations: readonly string[];
   /** A frame that the first user sends until all others have heard it: a session may be open before its port is there. */

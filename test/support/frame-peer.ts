@@ -29,7 +29,10 @@ for (const user of plan.users) {
       port: plan.port,
       hub: plan.hub,
       user,
-      credential: { kind: "password", password: new TextEncoder().encode(plan.password) },
+      credential: {
+        kind: plan.plain?.includes(user) ? "plain-password" : "password",
+        password: new TextEncoder().encode(plan.password),
+      },
       mode: plan.clients?.includes(user) ? "client" : "bridge",
       family: "any",
       clientName: "Frame peer",

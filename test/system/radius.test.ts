@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { toHex } from "../support/hex.ts";
+import { BROADCAST, frame, mac } from "../hub/frames.ts";
+import { exchange } from "../support/frame-exchange.ts";
 import { FreeRadius, RADIUS_SECRET, type FreeRadiusOptions } from "../support/freeradius.ts";
 import { describeSystem, World } from "../support/namespace.ts";
 import type { Namespace } from "../support/namespace.ts";
@@ -17,6 +20,7 @@ const RADIUS = "10.91.9.2";
 const RADIUS_V6 = "fd91:9::2";
 const NOBODY = "10.91.9.3";
 const AUTH_FAILED = 9;
+const ACCESS_DENIED = 12;
 
 const USERS = `
 alice Cleartext-Password := "wonder-land"
@@ -26,6 +30,15 @@ brief Cleartext-Password := "moment"
 \tSession-Timeout = 3
 
 guest@corp Cleartext-Password := "welcome"
+
+twelve Cleartext-Password := "by-heart"
+\tTunnel-Type = VLAN, Tunnel-Medium-Type = IEEE-802, Tunnel-Private-Group-Id = "12"
+
+thirteen Cleartext-Password := "by-heart"
+\tTunnel-Private-Group-Id = "13"
+
+homeless Cleartext-Password := "by-heart"
+\tTunnel-Private-Group-Id = "4096"
 `;
 
 class Site implements AsyncDisposable {
@@ -271,6 +284,57 @@ describeSystem("RADIUS, our client on our server", ["freeradius"], () => {
       expect(stop["Acct-Terminate-Cause"]).toBe("Session-Timeout");
       expect(Number(stop["Acct-Session-Time"])).toBe(3);
       expect(await usersOf(server)).toEqual([]);
+    },
+  );
+
+  test.concurrent(
+    "the VLAN of the answer is that of the session, and who gets none is refused; the hub is the NAS",
+    async () => {
+      await using site = await Site.open();
+      const radius = await site.freeRadius();
+      const server = await site.vpnServer(
+        `twelve = { radius = true }
+thirteen = { radius = true }
+homeless = { radius = true }
+[hub.${HUB}.options]
+AssignVLanIdByRadiusAttribute = true
+DenyAllRadiusLoginWithNoVlanAssign = true
+UseHubNameAsRadiusNasId = true
+`,
+        "",
+        [`${RADIUS}:1812`],
+      );
+      const from = (n: number, ...tags: number[]) =>
+        toHex(frame({ to: BROADCAST, from: mac(n), tags }));
+      const { rounds } = await exchange(site.client, {
+        host: SERVER,
+        port: 5555,
+        hub: HUB,
+        password: "by-heart",
+        users: ["local", "twelve", "thirteen"],
+        plain: ["twelve", "thirteen"],
+        stations: [1, 2, 3].map((n) => mac(n).toString(16).padStart(12, "0")),
+        rounds: [
+          { from: "twelve", frames: [from(2)], expected: 1 },
+          { from: "thirteen", frames: [from(3)], expected: 1 },
+          { from: "local", frames: [from(1), from(1, 14), from(1, 12), from(1, 13)], expected: 2 },
+        ],
+      });
+      expect(rounds).toEqual([
+        { local: [from(2, 12)] },
+        { local: [from(3, 13)] },
+        { twelve: [from(1)], thirteen: [from(1)] },
+      ]);
+      for (const request of radius.requests("Access-Request"))
+        expect(request).toContain(`NAS-Identifier = "${HUB}"`);
+
+      const refused = site.vpnClient("homeless", "by-heart");
+      expect(await refused.waitGivenUp()).toMatchObject({ code: `refused_${ACCESS_DENIED}` });
+      const text = await Bun.file(server.configFile).text();
+      await server.reload(text.replace("DenyAllRadiusLoginWithNoVlanAssign = true", ""));
+      await refused.stop();
+      const welcome = site.vpnClient("homeless", "by-heart");
+      await welcome.waitConnected();
     },
   );
 
