@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
-import { VpnError } from "../base/errors.ts";
+import { messageOf, VpnError } from "../base/errors.ts";
 import { MAX_EGRESS_BYTES } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { CascadeConfig } from "../config/cascade-shape.ts";
@@ -36,8 +36,8 @@ export interface CascadeDeps {
   readonly heartbeat: Heartbeat;
   /** Name of the hub here. */
   readonly hub: string;
-  /** As welcomes to this hub carry it. */
-  readonly hubId: Uint8Array;
+  /** As welcomes to this hub carry it; undefined where a cascade may come back to it (`loop-probe` of hub.md 17). */
+  readonly hubId: () => Uint8Array | undefined;
   /** Product name that the other server sees. */
   readonly product: string;
   /** 16 random bytes of this installation, the same every time. */
@@ -97,8 +97,8 @@ export class Cascade {
   start(): void {
     this.#run = this.#supervisor.run().catch((error: unknown) => {
       // It waits after each failure: what ends it all the same is a hub that is gone, or a fault of ours.
-      this.#lastError = error as Error;
-      this.#log("error", "cascade_ended", `has ended: ${(error as Error).message}`);
+      this.#lastError = error instanceof Error ? error : new Error(messageOf(error));
+      this.#log("error", "cascade_ended", `has ended: ${messageOf(error)}`);
     });
   }
 
@@ -170,8 +170,9 @@ export class Cascade {
 
   /** Frames would go round from this hub to itself (hub.md 13). */
   #refuseSelf(open: OpenSession): void {
-    const { hubId } = open.session.welcome;
-    if (hubId === undefined || Buffer.compare(hubId, this.#deps.hubId) !== 0) return;
+    const far = open.session.welcome.hubId;
+    const here = this.#deps.hubId();
+    if (far === undefined || here === undefined || Buffer.compare(far, here) !== 0) return;
     // Begun, so that it can say goodbye: the server would keep it for as long as its time-out.
     open.begin();
     open.session.close({ code: "self_loop" });
@@ -210,7 +211,7 @@ export class Cascade {
       this.#log("info", "cascade_pinned", `knows its server by sha256:${sha256} from now on`);
     } catch (error) {
       // A full disk: the session is as safe as its certificate, the next one will ask again.
-      const why = (error as Error).message;
+      const why = messageOf(error);
       this.#log("warn", "cascade_pin_failed", `cannot remember its server: ${why}`);
     }
   }

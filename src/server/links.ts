@@ -80,7 +80,7 @@ export class Links {
       {
         ...this.#deps,
         hub: host.config.name,
-        hubId: host.id,
+        hubId: () => (host.hub.settings.compat.has("loop-probe") ? undefined : host.id),
         installation: this.#installation,
         authorities: () => host.config.trustedCa.map((der) => new X509Certificate(der)),
         active: () => this.#active,

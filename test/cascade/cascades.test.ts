@@ -63,6 +63,7 @@ class World {
     readonly fail: (error: Error) => void;
   }[] = [];
   active = 1;
+  hubId: Uint8Array | undefined = HUB_ID;
   readonly cascades = new Cascades(
     {
       clock: this.clock,
@@ -70,7 +71,7 @@ class World {
       log: this.log,
       heartbeat: new Heartbeat(this.clock),
       hub: "HOME",
-      hubId: HUB_ID,
+      hubId: () => this.hubId,
       product: "Patchbay VPN Server (Cascade Mode)",
       installation: new Uint8Array(16),
       memory: this.memory,
@@ -286,6 +287,14 @@ describe("Cascades", () => {
     );
     await world.pass(60_000);
     await world.connect(new FakeSession("SID-HOME-2", { hubId: new Uint8Array(16).fill(8) }));
+    expect(world.status.state).toBe("connected");
+  });
+
+  test("takes a welcome of its own hub where that improvement is switched off", async () => {
+    make();
+    world.hubId = undefined;
+    await world.start(config("branch"));
+    await world.connect(new FakeSession("SID-HOME-1", { hubId: HUB_ID }));
     expect(world.status.state).toBe("connected");
   });
 
