@@ -68,6 +68,8 @@ export const MAX_HELD_POLLS = 1024;
 /** Moves of one MAC between ports that are followed in a second; more is a loop or an attack. */
 export const MAX_MAC_MOVES_PER_S = 10;
 export const MAX_IP_ENTRIES = 65_536;
+/** Addresses of a network session that are listed and owned. */
+export const MAX_IP_ENTRIES_PER_PORT = 4096;
 export const IP_AGE_MS = 60_000;
 /** As IP_AGE_MS, of addresses that a DHCP server gave. */
 export const LEASE_AGE_MS = 300_000;

@@ -79,7 +79,7 @@ export async function hubSessions(
     ...sessions.map((session) => [
       session.name,
       session.user,
-      session.mode,
+      modeText(session.mode, session),
       session.address,
       session.host,
       connectionsText(session),
@@ -89,7 +89,7 @@ export async function hubSessions(
     ...innerSessions.map((session) => [
       session.name,
       session.user,
-      session.kind,
+      modeText(session.kind, session),
       "-",
       session.host,
       "-",
@@ -180,6 +180,11 @@ function tellDeleted(
   if (flags.json) return printJson(environment, { deleted: entry });
   environment.stdout(`Deleted ${what} of ${entry.session} from hub ${snapshot.name}\n`);
   return EXIT.ok;
+}
+
+/** With what keeps it from having a part in the hub: a loop. */
+function modeText(mode: string, { blocked }: { readonly blocked?: object }): string {
+  return blocked === undefined ? mode : `${mode}, blocked`;
 }
 
 function vlanText(vlan: number): string {

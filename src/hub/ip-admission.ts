@@ -1,4 +1,5 @@
 // Step 16 of a frame's way (hub.md 2.5, 2.8): its source address is learnt, if the port may have it.
+import { MAX_IP_ENTRIES_PER_PORT } from "../base/limits.ts";
 import { DROP, PASS } from "./drop-reason.ts";
 import type { FrameCheck } from "./frame-check.ts";
 import { ETHERTYPE, type FrameView, IP_PROTOCOL } from "./frame-view.ts";
@@ -26,6 +27,8 @@ class IpAdmission implements FrameCheck {
   private readonly ipv4Limit: number;
   private readonly ipv6Limit: number;
   private readonly isReference: boolean;
+  /** Entries that the port may have: one session must not push out what others own (robustness.md FR-11). */
+  private readonly share: number;
   private readonly onlyPrivate: boolean;
   private readonly onlyLinkLocal: boolean;
   // What was looked up last, and how long it need not be looked up again.
@@ -44,6 +47,7 @@ class IpAdmission implements FrameCheck {
     this.ipv4Limit = limits.ipv4;
     this.ipv6Limit = limits.ipv6;
     this.isReference = compat.has("ip-rules");
+    this.share = port.isNetworkSession && !this.isReference ? MAX_IP_ENTRIES_PER_PORT : Infinity;
     this.onlyPrivate = options.ManageOnlyPrivateIP !== 0;
     this.onlyLinkLocal = options.ManageOnlyLocalUnicastIPv6 !== 0;
   }
@@ -104,8 +108,7 @@ class IpAdmission implements FrameCheck {
     if (this.countIpv4(address, isKnown, now) !== PASS) return DROP.ip_limit;
     if (isElsewhere) table.move(port.index, sourceHigh(frame), sourceLow(frame), now);
     else if (isKnown) table.refresh(sourceHigh(frame), sourceLow(frame), now);
-    else if (!this.onlyPrivate || isPrivate(address))
-      table.enter(port.index, sourceHigh(frame), sourceLow(frame), now);
+    else if (!this.onlyPrivate || isPrivate(address)) this.enter(frame, now);
     this.ipv4 = address;
     this.ipv4Until = now + IP_REFRESH_MS;
     this.trustFrom(table.generation, "ipv6");
@@ -136,8 +139,7 @@ class IpAdmission implements FrameCheck {
       // The reference leaves it with its old port until it ages out.
       if (!this.isReference) table.move(port.index, sourceHigh(frame), sourceLow(frame), now);
     } else if (isKnown) table.refresh(sourceHigh(frame), sourceLow(frame), now);
-    else if (!this.onlyLinkLocal || isLinkLocal(a))
-      table.enter(port.index, sourceHigh(frame), sourceLow(frame), now);
+    else if (!this.onlyLinkLocal || isLinkLocal(a)) this.enter(frame, now);
     if (isExempt) return PASS;
     this.ipv6[0] = a;
     this.ipv6[1] = b;
@@ -146,6 +148,14 @@ class IpAdmission implements FrameCheck {
     this.ipv6Until = now + IP_REFRESH_MS;
     this.trustFrom(table.generation, "ipv4");
     return PASS;
+  }
+
+  /** Adds the address that was just sought, unless the port has its share of the table. */
+  private enter(frame: FrameView, now: number): void {
+    const { port, share } = this;
+    const { ipTable: table } = this.hub;
+    if (table.countOf(port.index, 4) + table.countOf(port.index, 6) < share)
+      table.enter(port.index, sourceHigh(frame), sourceLow(frame), now);
   }
 
   /** The reference counts what is in the table, and asks only about what is not. */

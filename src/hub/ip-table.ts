@@ -274,15 +274,15 @@ export class IpTable {
     this.leased.expire(now);
   }
 
-  /** One entry more will fit: the one unseen for longest goes. */
+  /** One entry more will fit: the one unseen for longest goes, a lease only where there is nothing else. */
   private makeRoom(now: number): void {
     const { seen, leased } = this;
     this.expire(now);
     if (this.size === 0) this.onFilled();
     if (this.size < MAX_IP_ENTRIES) return;
-    const stalest = seen.stalest <= leased.stalest ? seen : leased;
-    if (now - stalest.stalest <= IP_REFRESH_MS) this.generation += 1;
-    stalest.removeOldest();
+    const full = seen.size > 0 ? seen : leased;
+    if (now - full.stalest <= IP_REFRESH_MS) this.generation += 1;
+    full.removeOldest();
   }
 }
 

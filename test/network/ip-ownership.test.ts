@@ -196,7 +196,8 @@ describe("Hub.ipTable()", () => {
   });
 
   test("the address unseen for longest goes when the table is full", () => {
-    const { world, a, b } = pair();
+    const world = new World();
+    const [a, b] = [world.attach("local-bridge"), world.attach("bridge")];
     b.send(from4(B, lan(1)));
     world.now += 1;
     for (let n = 0; n < MAX_IP_ENTRIES; n += 512)
@@ -206,6 +207,32 @@ describe("Hub.ipTable()", () => {
     expect(table.filter((entry) => entry.port === b.at)).toEqual([]);
     b.send(from4(B, lan(1)));
     expect(world.hub.ipTable().filter((entry) => entry.port === b.at).length).toBe(1);
+  });
+
+  test("FR-11 a session that sends from 100,000 addresses leaves those of others, and leases, in place", () => {
+    const world = new World();
+    const server = world.attach("local-bridge");
+    const client = world.attach("client");
+    const flooder = world.attach("bridge");
+    client.send(from4(A, lan(1)));
+    server.send(ack(lan(20), A));
+    world.now += 1000;
+    server.send(from4(SERVER, lan(254)));
+    client.take();
+    for (let n = 0; n < 100_000; n += 500)
+      flooder.send(...Array.from({ length: 500 }, (_, i) => from4(B, 0x0a00_0000 + n + i)));
+    expect(client.take().length).toBe(100_000);
+    expect(rows(world).filter(([, port]) => port !== flooder.name)).toEqual([
+      ["192.168.0.1", client.name, A],
+      ["192.168.0.20", client.name, A, "DHCP"],
+      ["192.168.0.254", server.name, SERVER],
+    ]);
+    expect(world.hub.ipTable().filter(({ port }) => port === flooder.at).length).toBe(4096);
+    // A bridge is a whole network, and takes what room there is; what a DHCP server gave stays.
+    for (let n = 0; n < MAX_IP_ENTRIES; n += 512)
+      server.send(...Array.from({ length: 512 }, (_, i) => from4(SERVER, 0x0afe_ffff - n - i)));
+    expect(world.hub.ipTable().length).toBe(MAX_IP_ENTRIES);
+    expect(rows(world).filter((row) => row.length === 4)).toHaveLength(1);
   });
 
   test("removeIp() forgets one address, which is learnt anew by its next frame", () => {
