@@ -126,6 +126,8 @@ export class LogFile {
     const limit = this.#deps.clock.after(LOG_CLOSE_MS, done.resolve);
     await Promise.race([this.#drain(), done.promise]);
     limit.cancel();
+    this.lost += this.#queue.length;
+    this.#queue = [];
   }
 
   async #drain(): Promise<void> {

@@ -1,6 +1,7 @@
 // What carries messages to a syslog receiver: datagrams, or one TCP connection that is dialled anew when it breaks.
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { formatAddress, tryParseAddress } from "../base/ip.ts";
 import type { SyslogTarget } from "./syslog-target.ts";
 
 /** An open way to the receiver. */
@@ -27,7 +28,10 @@ export type OpenSyslogLink = (
 ) => Promise<SyslogLink>;
 
 export const openSyslogLink: OpenSyslogLink = async (target, events) => {
-  const address = isIP(target.host) === 0 ? (await lookup(target.host)).address : target.host;
+  const literal = tryParseAddress(target.host);
+  // In the form of packet logs, which leave out what goes to the receiver.
+  const address =
+    literal === undefined ? (await lookup(target.host)).address : formatAddress(literal.bytes);
   return target.protocol === "udp"
     ? openUdp(address, target.port, events)
     : openTcp(address, target.port, events);

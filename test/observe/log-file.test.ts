@@ -183,5 +183,10 @@ describe("LogFile", () => {
     await settle();
     clock.advance(LOG_CLOSE_MS);
     await closed;
+    storage.refusal = "EROFS";
+    const refused = make();
+    refused.put("nowhere", clock.wall());
+    await refused.close();
+    expect(refused.lost).toBe(1);
   });
 });
