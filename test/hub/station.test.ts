@@ -352,6 +352,30 @@ describe("HubStation", () => {
     expect(port.take()).toEqual([]);
   });
 
+  test("stands frames of any content, and sends no more than it was asked", () => {
+    const { plug } = open();
+    const [port, other] = [plug("a"), plug("b")];
+    const dice = seededRandom(7);
+    const from = [mac(1), OWN.mac];
+    const to = [OWN.mac, BROADCAST, SOLICITED_NODE];
+    const types = [0x0806, 0x86dd, 0x88b5, 0x8100];
+    for (let n = 0; n < 20_000; n += 1) {
+      const good = n % 2 === 0 ? solicit(OWN.mac, HOST, OWN.ipv6) : ask(OWN.ipv4);
+      const payload = dice.below(3) === 0 ? dice.bytes(dice.below(80)) : good.slice(14);
+      if (payload.length > 0) payload[dice.below(payload.length)] = dice.below(256);
+      const sent = frame({
+        to: to[dice.below(to.length)]!,
+        from: from[dice.below(from.length)]!,
+        type: types[dice.below(types.length)]!,
+        tags: dice.below(4) === 0 ? [dice.below(4096)] : [],
+        payload: payload.subarray(0, dice.below(payload.length + 1)),
+      });
+      port.send(sent);
+      expect(port.take().length).toBeLessThanOrEqual(1);
+      expect(other.take().filter((bytes) => bytes.length !== sent.length)).toEqual([]);
+    }
+  });
+
   test("learns from frames to the hub's MAC, and delivers them nowhere", () => {
     const { hub, plug } = open();
     const [port, other] = [plug("a"), plug("b")];
