@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { runApplication } from "../../src/command/application.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { serveControl } from "../../src/server/control-socket.ts";
+import { usersOf } from "../../src/server/hub-users.ts";
 import { arp, BROADCAST, frame, ipv6, lan, mac } from "../hub/frames.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
@@ -23,6 +24,7 @@ describe("vpn hub", () => {
       reload: async () => [],
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
+      users: (hub) => usersOf(at.server.hubs, hub),
     });
     const host = at.server.hubs.get("office")!;
     const cable = new ArrayPort("eth1");
@@ -148,6 +150,16 @@ describe("vpn hub", () => {
     expect(errors[3]!.err).toContain("expected an address, such as 192.168.30.20 or fe80::1");
     expect(errors[4]!.err).toContain("--delete");
     expect(errors[5]!.err).toContain("expected a VLAN id from 1 to 4095");
+  });
+
+  test("CL-12 where no server runs it is 69, and names the place", async () => {
+    const nowhere = join(folder, "nowhere");
+    for (const table of ["mac", "ip", "sessions"]) {
+      const environment = new FakeEnvironment();
+      const args = ["hub", table, "office", "--state-dir", nowhere];
+      expect(await runApplication(args, environment)).toBe(69);
+      expect(environment.err).toContain(nowhere);
+    }
   });
 
   test("the control socket refuses a deletion that names nothing", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { formatMac, type MacAddress, writeMac } from "../../src/base/mac.ts";
+import type { CompatName } from "../../src/config/compat.ts";
 import type { Ipv4 } from "../../src/base/ip.ts";
 import { POLICY_ITEMS, type PolicyKey } from "../../src/config/policy.ts";
 import { DHCP_TYPE, encodeDhcp } from "../../src/wire/dhcp.ts";
@@ -25,6 +26,8 @@ const [CHECKED, FORCED, CLIENT, OTHER] = [0x20, 0x30, 0x40, 0x50].map(mac) as [
 ];
 /** The bridge that a frame of FREE's spanning tree tells of. */
 const ROOT = mac(0x60);
+/** No station's address: IPv4 multicast. */
+const GROUP = 0x0100_5e00_0001 as MacAddress;
 
 const USERS: Readonly<Record<string, Partial<Record<PolicyKey, boolean>>>> = {
   free: {},
@@ -120,8 +123,34 @@ const ROUNDS: readonly Round[] = [
   { from: "other", passes: [from4(OTHER, 2), hello(FREE + 1)] },
 ];
 
+/** Where the improvements of hub.md 17, `mac-rules` and `ip-rules`, go another way than the reference. */
+const REFERENCE_ROUNDS: readonly Round[] = [
+  { from: "other", passes: [from6(OTHER, 0x51), hello(OTHER)] },
+  // An IPv6 address stays with its session.
+  { from: "free", passes: [from6(FREE, 0x51), hello(GROUP)] },
+  {
+    from: "client",
+    passes: [
+      // Public addresses escape the limit, and so does all of IPv6 in client mode.
+      ...[1, 2, 3, 4, 5, 6].map((n) => ipv4({ to: BROADCAST, from: CLIENT, ip: 0x0808_0800 + n })),
+      ...Array.from({ length: 17 }, (_, n) =>
+        ipv6({ to: BROADCAST, from: CLIENT, ip: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n + 1] }),
+      ),
+      ...[41, 42, 43, 44].map((n) => from4(CLIENT, n)),
+      // A MAC of another session does not count against the limit.
+      ...[CLIENT + 1, CLIENT + 2, OTHER].map(hello),
+    ],
+    stops: [
+      from4(CLIENT, 45),
+      ipv4({ to: BROADCAST, from: CLIENT, ip: 0x0808_0807 }),
+      hello(CLIENT + 3),
+    ],
+  },
+];
+
 const STATIONS = [
   FREE,
+  GROUP,
   FREE + 1,
   CHECKED,
   FORCED,
@@ -132,7 +161,7 @@ const STATIONS = [
   OTHER,
 ];
 
-const PLAN: FramePlan = {
+const planOf = (rounds: readonly Round[]): FramePlan => ({
   host: SERVER_FROM.left,
   port: 5555,
   hub: HUB,
@@ -141,20 +170,23 @@ const PLAN: FramePlan = {
   clients: ["client"],
   hello: toHex(hello(FREE)),
   stations: STATIONS.map((station) => station.toString(16).padStart(12, "0")),
-  rounds: ROUNDS.map(({ from, passes, stops = [] }) => ({
+  rounds: rounds.map(({ from, passes, stops = [] }) => ({
     from,
     frames: [...passes, ...stops].map(toHex),
     expected: passes.length * (NAMES.length - 1),
   })),
-};
+});
 
 interface Tables {
   readonly macs: readonly string[];
   readonly ips: readonly string[];
 }
 
+const macRows = (rows: readonly (readonly [string, number, number])[]) =>
+  rows.map(([user, address, vlan]) => `${user} ${formatMac(address as MacAddress)} ${vlan}`).sort();
+
 const EXPECTED: Tables = {
-  macs: [
+  macs: macRows([
     ["free", FREE, 0],
     ["free", FREE, 7],
     ["free", ROOT, 0],
@@ -165,9 +197,7 @@ const EXPECTED: Tables = {
     ["client", CLIENT + 2, 0],
     ["other", OTHER, 0],
     ["other", FREE + 1, 0],
-  ]
-    .map(([user, address, vlan]) => `${user} ${formatMac(address as MacAddress)} ${vlan}`)
-    .sort(),
+  ]),
   ips: [
     "free 192.168.0.1",
     "other 192.168.0.2",
@@ -181,6 +211,18 @@ const EXPECTED: Tables = {
   ].sort(),
 };
 
+const REFERENCE_EXPECTED: Tables = {
+  macs: macRows([
+    ["free", FREE, 0],
+    ["free", GROUP, 0],
+    ["client", CLIENT, 0],
+    ["client", CLIENT + 1, 0],
+    ["client", CLIENT + 2, 0],
+    ["client", OTHER, 0],
+  ]),
+  ips: ["other fe80::51", ...[41, 42, 43, 44].map((n) => `client 192.168.0.${n}`)].sort(),
+};
+
 /** SID-ALICE-7 is alice's. */
 const userOf = (session: string) => session.split("-")[1]!.toLowerCase();
 
@@ -192,13 +234,14 @@ const KEYS = Object.entries(USERS).map(
   ([user, policy]) => [user, { no_broadcast_limiter: true, ...policy }] as const,
 );
 
-async function startOurs(at: Namespace): Promise<Server> {
+async function startOurs(at: Namespace, compat: readonly CompatName[] = []): Promise<Server> {
   const password = `password = "file:${secretFile(at, "all", PASSWORD)}"`;
   const users = KEYS.map(([user, policy]) => {
     const items = Object.entries(policy).map(([key, value]) => `${key} = ${value}`);
     return `[hub.${HUB}.user.${user}]\n${password}\npolicy = { ${items.join(", ")} }\n`;
   });
-  const config = ["[server]\nlisten = [5555]", `[hub.${HUB}]`, ...users].join("\n");
+  const settings = `[server]\nlisten = [5555]\ncompat = ${JSON.stringify(compat)}`;
+  const config = [settings, `[hub.${HUB}]`, ...users].join("\n");
   const server = await VpnServer.start(at, config);
   const rows = async (table: string) => {
     const { stdout } = await server.command("hub", table, HUB, "--json");
@@ -241,22 +284,42 @@ async function startReference(at: Namespace): Promise<Server> {
   };
 }
 
+/** Lets all stations send, and sees what came through and what is listed. */
+async function compare(server: Namespace, peers: Namespace, of: Case): Promise<void> {
+  const { tables } = await of.start(server);
+  const { report, seen } = await exchangeAndLook(peers, planOf(of.rounds), tables);
+  report.rounds.forEach((got, n) => {
+    const { from, passes } = of.rounds[n]!;
+    const wanted = Object.fromEntries(
+      NAMES.filter((user) => user !== from).map((user) => [user, passes.map(toHex)]),
+    );
+    expect([n, got]).toEqual([n, wanted]);
+  });
+  expect(seen).toEqual(of.expected);
+}
+
+interface Case {
+  readonly start: (at: Namespace) => Promise<Server>;
+  readonly rounds: readonly Round[];
+  readonly expected: Tables;
+}
+
 for (const kind of ["ours", "reference"] as const) {
-  const start = kind === "ours" ? startOurs : startReference;
+  const start = (at: Namespace) => (kind === "ours" ? startOurs(at) : startReference(at));
   const needs = kind === "ours" ? [] : SOFTETHER_PROGRAMS;
   describeSystem(`tables of the server ${kind}`, ["dnsmasq", ...needs], () => {
     test("the same stations pass and stop and are listed", async () => {
       await using site = await openSite();
-      const server = await start(site.server);
-      const { report, seen } = await exchangeAndLook(site.left, PLAN, () => server.tables());
-      report.rounds.forEach((got, n) => {
-        const { from, passes } = ROUNDS[n]!;
-        const wanted = Object.fromEntries(
-          NAMES.filter((user) => user !== from).map((user) => [user, passes.map(toHex)]),
-        );
-        expect([n, got]).toEqual([n, wanted]);
+      await compare(site.server, site.left, { start, rounds: ROUNDS, expected: EXPECTED });
+    });
+
+    test("mac-rules and ip-rules are those of the reference", async () => {
+      await using site = await openSite();
+      await compare(site.server, site.left, {
+        start: kind === "ours" ? (at) => startOurs(at, ["mac-rules", "ip-rules"]) : startReference,
+        rounds: REFERENCE_ROUNDS,
+        expected: REFERENCE_EXPECTED,
       });
-      expect(seen).toEqual(EXPECTED);
     });
 
     test("DHCPForce lets a host use what a DHCP server gave it, and nothing else", async () => {
