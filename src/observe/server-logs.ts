@@ -11,9 +11,10 @@ import {
   type LogLevel,
 } from "./log.ts";
 import { LOG_FOLDERS, LogCleaner } from "./log-cleaner.ts";
-import { LogFile, type LogTrouble } from "./log-file.ts";
+import { LogFile } from "./log-file.ts";
 import { folderNameOf, type LogRotation } from "./log-name.ts";
 import type { LogStorage } from "./log-storage.ts";
+import { tellSyslogTrouble, tellTrouble } from "./log-trouble.ts";
 import type { PacketSink, ServiceName } from "./packet-record.ts";
 import { Syslog, type SyslogTrouble } from "./syslog.ts";
 import type { OpenSyslogLink } from "./syslog-link.ts";
@@ -234,7 +235,11 @@ export class ServerLogs implements HubLogBook {
     };
     if (file === undefined) {
       const { clock, storage } = this.#deps;
-      return new LogFile(settings, { clock, storage, onTrouble: (it) => this.#tell(it) });
+      return new LogFile(settings, {
+        clock,
+        storage,
+        onTrouble: (trouble) => tellTrouble(this.log, trouble),
+      });
     }
     file.reconfigure(settings);
     return file;
@@ -252,26 +257,8 @@ export class ServerLogs implements HubLogBook {
       );
     }
     const { clock, sender, openSyslog: open } = this.#deps;
-    const onTrouble = (trouble: SyslogTrouble) => this.#tellSyslog(trouble);
+    const onTrouble = (trouble: SyslogTrouble) => tellSyslogTrouble(this.log, trouble);
     this.#syslog = target && new Syslog(target, { clock, sender, open, onTrouble });
-  }
-
-  #tell(trouble: LogTrouble): void {
-    const { path } = trouble;
-    if (trouble.kind === "recovered") {
-      const { lost } = trouble;
-      return this.log.info("log_recovered", "A log is written again", { path, lost });
-    }
-    const why = trouble.kind === "failed" ? trouble.why : "lines come faster than they are written";
-    this.log.warn("log_lost", `Lines of a log are being lost: ${why}`, { path });
-  }
-
-  #tellSyslog(trouble: SyslogTrouble): void {
-    if (trouble.kind === "recovered") {
-      const { lost } = trouble;
-      return this.log.info("syslog_recovered", "The syslog receiver is there again", { lost });
-    }
-    this.log.warn("syslog_lost", `The syslog receiver cannot be reached: ${trouble.why}`);
   }
 
   #files(): LogFile[] {
