@@ -101,6 +101,12 @@ export const COMMANDS: CommandTable = {
       examples: ["vpn hub sessions office", "vpn hub sessions office --json"],
       load: async () => (await import("./hub-tables.ts")).hubSessions,
     }),
+    users: command("List the users of a hub, with their logins and traffic so far", {
+      flags: ASK_FLAGS,
+      args: HUB_ARGS,
+      examples: ["vpn hub users office", "vpn hub users office --json"],
+      load: async () => (await import("./hub-users.ts")).hubUsers,
+    }),
     mac: command("List the MAC table of a hub, or delete an entry", {
       flags: HUB_MAC_FLAGS,
       args: HUB_ARGS,

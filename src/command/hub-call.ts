@@ -1,6 +1,7 @@
 import { formatAddress } from "../base/ip.ts";
 import { formatMac } from "../base/mac.ts";
 import type { TableEntry } from "../server/hub-tables.ts";
+import type { UserSnapshot } from "../server/hub-users.ts";
 import type { HubSnapshot } from "../server/snapshot.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
@@ -10,6 +11,7 @@ import { ask, askSnapshot, chooseHubs } from "./server-status.ts";
 /** What commands about one hub ask of the running server, whatever way the question takes. */
 export interface HubCall {
   snapshot(): Promise<HubSnapshot>;
+  users(): Promise<UserSnapshot[]>;
   /** Rejects with 69 where the entry is not there. */
   remove(entry: TableEntry): Promise<void>;
 }
@@ -23,6 +25,10 @@ export function callHub(
   const snapshot = async () => chooseHubs(await askSnapshot(environment, flags), name)[0]!;
   return {
     snapshot,
+    users: async () => {
+      const query = new URLSearchParams({ hub: (await snapshot()).name });
+      return (await ask(environment, flags, "GET", `/users?${query}`)) as UserSnapshot[];
+    },
     remove: async (entry) => {
       const { name: hub } = await snapshot();
       const query =

@@ -17,6 +17,7 @@ import { raisePriority } from "../platform/priority.ts";
 import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
 import { type ControlRequests, serveControl } from "../server/control-socket.ts";
+import { usersOf } from "../server/hub-users.ts";
 import { startServer, type Server } from "../server/server.ts";
 import type { SERVER_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
@@ -141,6 +142,7 @@ async function openServer(
     reload: () => reloader.reload(),
     setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
     removeEntry: (hub, entry) => server.removeEntry(hub, entry),
+    users: (hub) => usersOf(server.hubs, hub),
   };
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };

@@ -7,6 +7,7 @@ import { tryParseMac } from "../base/mac.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { TableEntry } from "./hub-tables.ts";
+import type { UserSnapshot } from "./hub-users.ts";
 import type { ServerSnapshot } from "./snapshot.ts";
 
 /** What the commands of this machine can ask a running server, by its Unix socket. */
@@ -18,13 +19,15 @@ export interface ControlRequests {
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus;
   /** Takes an entry out of a table of a hub; an error where either is not there. */
   removeEntry(hub: string, entry: TableEntry): void;
+  /** The users of a hub; an error where that is not there. */
+  users(hub: string): UserSnapshot[];
 }
 
 /** Name of the socket in the state directory (config-proposal.md 2.1). */
 export const CONTROL_SOCKET = "admin.sock";
 
 /**
- * Serves `GET /status` and `POST /reload` as JSON. Only the server's own user and root can open the socket.
+ * Serves `GET /status`, `POST /reload` and the like as JSON. Only the server's own user and root can open the socket.
  * Returns the function that closes it and removes its file.
  */
 export function serveControl(stateDir: string, requests: ControlRequests): () => void {
@@ -41,6 +44,10 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
       },
       "/cascade": {
         POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
+      },
+      "/users": {
+        GET: (request: Request) =>
+          answer(() => requests.users(new URL(request.url).searchParams.get("hub") ?? "")),
       },
       "/table": {
         DELETE: (request: Request) => answer(() => removeEntry(request, requests)),

@@ -174,7 +174,8 @@ function hubSnapshot(host: HubHost, clock: Clock): Omit<HubSnapshot, "cascades">
   };
 }
 
-function lifetimeOf(row: CounterRow | undefined): HubLifetime {
+/** What the books say; all of it none for somebody who is not in them. */
+export function lifetimeOf(row: CounterRow | undefined): HubLifetime {
   const dateOf = (wall = 0) => (wall === 0 ? null : new Date(wall).toISOString());
   const [, inUnicast = 0, , inGroup = 0, , outUnicast = 0, , outGroup = 0] = row?.traffic ?? [];
   return {

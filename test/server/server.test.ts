@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { ConfigError, ExitError, VpnError } from "../../src/base/errors.ts";
 import type { HubConfig, RadiusSettings, ServerConfig } from "../../src/config/server-config.ts";
 import { CONTROL_SOCKET, serveControl } from "../../src/server/control-socket.ts";
+import { usersOf } from "../../src/server/hub-users.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import type { Peer } from "../support/peer.ts";
@@ -432,6 +433,7 @@ describe("serveControl()", () => {
       reload,
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
+      users: (hub) => usersOf(at.server.hubs, hub),
     });
     closers.push(close);
     const ask = async (target: string, method = "GET") => {
