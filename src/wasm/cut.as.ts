@@ -1,8 +1,9 @@
-// From the TAP: one read, a virtio-net header and a frame of up to 64 KiB, becomes frames as they go over the wire.
+// From the device: one read, a virtio-net header and a frame of up to 64 KiB, becomes frames as they go over the wire.
 //
 // 1. complete: a frame whose checksum the kernel left to the "hardware" gets it
 // 2. segment: a super-frame (TSO, USO) is cut into frames of `gso_size` payload
 import { copyAndSum, copyHeaders, fold, sum, wireWord } from "./checksum.as";
+import { crc32c } from "./crc32c.as";
 import * as h from "./headers.as";
 
 /** Answers of `cut` that are no length. */
@@ -46,7 +47,9 @@ export function cut(at: usize, bytes: i32, out: usize, room: i32, maxFrame: i32)
   if (needsChecksum) {
     const field = <i32>load<u16>(at + h.VNET_CHECKSUM_OFFSET);
     if (start + field + 2 > length) return CUT_MALFORMED;
-    complete(frame, length, start, field);
+    if (field == <i32>h.SCTP_CHECKSUM && isSctp(frame, length, start))
+      completeSctp(frame, length, start);
+    else complete(frame, length, start, field);
   }
   store<u32>(out, bswap<u32>(length));
   memory.copy(out + SIZE_BYTES, frame, length);
@@ -62,6 +65,27 @@ function complete(frame: usize, length: i32, start: i32, field: i32): void {
   const value = ~fold(sum(frame + start, length - start));
   // UDP sends zero as all ones, zero meaning "none" (RFC 768). Where the field lies tells UDP from the others.
   store<u16>(at, value == 0 && field == <i32>h.UDP_CHECKSUM ? 0xffff : value);
+}
+
+/** What the kernel leaves to the hardware at interfaces that say they can. There is no sum of a pseudo-header. */
+function completeSctp(frame: usize, length: i32, start: i32): void {
+  const field = frame + start + h.SCTP_CHECKSUM;
+  store<u32>(field, 0);
+  store<u32>(field, crc32c(frame + start, length - start));
+}
+
+function isSctp(frame: usize, length: i32, start: i32): bool {
+  if (start + <i32>h.SCTP_CHECKSUM + 4 > length) return false;
+  const l3 = networkOffset(frame, length);
+  if (l3 < 0) return false;
+  const ethertype = load<u16>(frame + l3 - 2);
+  if (ethertype == h.IPV4_WIRE && l3 + h.IPV4_BYTES <= start)
+    return load<u8>(frame + l3 + h.IPV4_PROTOCOL) == h.PROTOCOL_SCTP;
+  return (
+    ethertype == h.IPV6_WIRE &&
+    l3 + h.IPV6_BYTES <= start &&
+    load<u8>(frame + l3 + h.IPV6_NEXT_HEADER) == h.PROTOCOL_SCTP
+  );
 }
 
 /* 2. Segment */

@@ -51,6 +51,10 @@ export const UDP_BYTES: i32 = 8;
 export const UDP_LENGTH: usize = 4;
 export const UDP_CHECKSUM: usize = 6;
 
+/* SCTP (RFC 9260): its checksum is a CRC of four bytes. */
+export const PROTOCOL_SCTP: u8 = 132;
+export const SCTP_CHECKSUM: usize = 8;
+
 /* struct virtio_net_hdr (virtio 1.2, 5.1.6), little-endian on the machines that this runs on. */
 export const VNET_BYTES: i32 = 10;
 export const VNET_FLAGS: usize = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { OffloadModule, VARIANTS } from "./offload-module.ts";
-import { plainCut } from "./offload-twin.ts";
+import { crc32c, plainCut } from "./offload-twin.ts";
 import {
   ACK,
   CWR,
@@ -150,6 +150,35 @@ describe.each(VARIANTS)("%s", (variant) => {
     expect(framesCut(read)).toEqual([whole]);
     const raw = withVnet(whole, { flags: 0, gsoType: 0, size: 9, start: 9, field: 9 });
     expect(framesCut(raw)).toEqual([whole]);
+  });
+
+  test("cut() completes the CRC of SCTP, whose field is no sum, over IPv4, IPv6 and behind a tag", () => {
+    expect(crc32c(new TextEncoder().encode("123456789"))).toBe(0xe3069283);
+    for (const segment of [
+      SEGMENT,
+      { ...SEGMENT, v6: true },
+      { ...SEGMENT, tags: [[0x8100, 7]] as const },
+    ]) {
+      const body = new Seeded(5).bytes(301);
+      const frame = ipFrame(segment, 132, body, 8);
+      const start = frame.length - body.length;
+      const read = withVnet(frame, { flags: 1, gsoType: 0, size: 0, start, field: 8 });
+      const [made] = framesCut(read);
+      expect([made]).toEqual(plainCut(read, 1600) as Uint8Array[]);
+      const packet = made!.slice(start);
+      const crc = new DataView(packet.buffer).getUint32(8, true);
+      packet.fill(0, 8, 12);
+      expect(crc).toBe(crc32c(packet));
+    }
+    // The same field of another protocol is a sum.
+    const other = withVnet(ipFrame(SEGMENT, 133, new Uint8Array(40), 8), {
+      flags: 1,
+      gsoType: 0,
+      size: 0,
+      start: 34,
+      field: 8,
+    });
+    expect(framesCut(other.slice())).toEqual(plainCut(other, 1600) as Uint8Array[]);
   });
 
   test("cut() sends a UDP checksum of zero as all ones", () => {

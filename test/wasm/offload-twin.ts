@@ -24,11 +24,37 @@ export function plainCut(read: Uint8Array, maxFrame: number): CutResult {
     if (frame.length > maxFrame) return "too-long";
     if (!needsChecksum) return [frame];
     if (start + field + 2 > frame.length) return "malformed";
+    if (field === 8 && isSctp(frame, start)) {
+      frame.fill(0, start + 8, start + 12);
+      const crc = crc32c(frame.subarray(start));
+      new DataView(frame.buffer).setUint32(start + 8, crc, true);
+      return [frame];
+    }
     const sum = ~wordSum(frame.subarray(start)) & 0xffff;
     new DataView(frame.buffer).setUint16(start + field, sum === 0 && field === 6 ? 0xffff : sum);
     return [frame];
   }
   return needsChecksum ? segment(frame, gso, size, start, maxFrame) : "malformed";
+}
+
+function isSctp(frame: Uint8Array, start: number): boolean {
+  const view = new DataView(frame.buffer);
+  let l3 = 14;
+  while (l3 < 22 && l3 + 4 <= frame.length && isTag(view.getUint16(l3 - 2))) l3 += 4;
+  if (start + 12 > frame.length || l3 > frame.length) return false;
+  const type = view.getUint16(l3 - 2);
+  if (type === 0x0800) return l3 + 20 <= start && frame[l3 + 9] === 132;
+  return type === 0x86dd && l3 + 40 <= start && frame[l3 + 6] === 132;
+}
+
+/** RFC 9260 appendix A, by polynomial division. */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffff_ffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ ((crc & 1) === 0 ? 0 : 0x82f63b78);
+  }
+  return ~crc >>> 0;
 }
 
 function segment(
