@@ -18,7 +18,7 @@ import { refusalName } from "./refusal-name.ts";
 import { SessionOpener } from "./session-opener.ts";
 import { barClient, hasEmptyPassword } from "./session-rules.ts";
 import { isSourceAllowed } from "./source-rules.ts";
-import { sessionMode } from "./stay.ts";
+import { sessionMode, type OpenSession } from "./stay.ts";
 
 /** Of the sessions that are judged here, in the words of the reference (hub.md 9.3). */
 const LAYER_AND_PROTOCOL = "L2:SEVPN";
@@ -139,6 +139,12 @@ export class ReceptionDesk {
     return this.#opener.open(host, admitted, request, link);
   }
 
+  /** Names of sessions are unique within a hub only. */
+  #hubOf(open: OpenSession): string | undefined {
+    const hosts = [...this.#deps.hubs.values()];
+    return hosts.find(({ sessions }) => sessions.get(open.session.name) === open)?.config.name;
+  }
+
   #findHost(name: string): HubHost | undefined {
     return this.#deps.hubs.get(name.toLowerCase());
   }
@@ -181,6 +187,7 @@ export class ReceptionDesk {
     }
     if (link.remoteAddress !== open.address) {
       this.#deps.log.warn("connection_moved", `${session.name} goes on from another address`, {
+        hub: this.#hubOf(open),
         session: session.name,
         address: link.remoteAddress,
         before: open.address,
