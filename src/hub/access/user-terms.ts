@@ -13,43 +13,50 @@ export function plainName(name: string): string {
   return (at > 0 ? user.slice(0, at) : user).toUpperCase();
 }
 
+interface FileTerm {
+  readonly term: number;
+  readonly isInclude: boolean;
+  readonly path: string;
+}
+
 /** The ways in which the rules of one list name users, numbered; each port meets some of them. */
 export class UserTerms {
-  readonly #ids = new Map<string, number>();
-  /** By number - 1. */
-  readonly #matches: UserMatch[] = [];
+  readonly #names = new Map<string, number>();
+  readonly #files: FileTerm[] = [];
+  #last = ANYBODY;
 
   /** The number of what a rule says, ANYBODY where it says nothing. */
   add(match: UserMatch | undefined): number {
     if (match === undefined) return ANYBODY;
-    const key =
-      match.kind === "name" ? `name:${plainName(match.name)}` : `${match.kind}:${match.path}`;
-    const known = this.#ids.get(key);
-    if (known !== undefined) return known;
-    this.#matches.push(match.kind === "name" ? { ...match, name: plainName(match.name) } : match);
-    this.#ids.set(key, this.#matches.length);
-    return this.#matches.length;
+    if (match.kind === "name") {
+      const name = plainName(match.name);
+      const known = this.#names.get(name);
+      if (known === undefined) this.#names.set(name, ++this.#last);
+      return known ?? this.#last;
+    }
+    const isInclude = match.kind === "include";
+    const { path } = match;
+    const known = this.#files.find((one) => one.path === path && one.isInclude === isInclude);
+    if (known !== undefined) return known.term;
+    this.#files.push({ term: ++this.#last, isInclude, path });
+    return this.#last;
   }
 
   /** Files that rules refer to. */
   get files(): readonly string[] {
-    const paths = this.#matches.flatMap((match) => (match.kind === "name" ? [] : [match.path]));
-    return [...new Set(paths)];
+    return [...new Set(this.#files.map(({ path }) => path))];
   }
 
-  /** The terms that a port meets, ascending, ANYBODY among them. */
+  /** The terms that a port meets, each once, ANYBODY among them. */
   of(port: PortIdentity, files: NameFiles): readonly number[] {
     const user = plainName(port.user);
-    const group = port.group === undefined ? undefined : plainName(port.group);
-    const met = [ANYBODY];
-    for (const [index, match] of this.#matches.entries()) {
-      const isMet =
-        match.kind === "name"
-          ? match.name === user || match.name === group
-          : // Files are about people, not about the server's own sessions (hub.md 7.2).
-            port.isNetworkSession && files.has(match.path, user) === (match.kind === "include");
-      if (isMet) met.push(index + 1);
+    const names = port.group === undefined ? [user] : [user, plainName(port.group)];
+    const met = new Set([ANYBODY, ...names.map((name) => this.#names.get(name) ?? ANYBODY)]);
+    // Files are about people, not about the server's own sessions (hub.md 7.2).
+    if (port.isNetworkSession) {
+      for (const { term, isInclude, path } of this.#files)
+        if (files.has(path, user) === isInclude) met.add(term);
     }
-    return met;
+    return [...met].toSorted((a, b) => a - b);
   }
 }
