@@ -259,6 +259,7 @@ describe("login", () => {
       const told = at.log.lines.filter(({ event }) => event === "connection_moved");
       expect(told.map(({ level }) => level)).toEqual(["warn"]);
       expect(told[0]?.fields).toEqual({
+        hub: "VPN",
         session: "SID-ALICE-3",
         address: "127.0.0.7",
         before: "127.0.0.1",
