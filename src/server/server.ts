@@ -200,9 +200,6 @@ export class Server {
         case "bridge_added":
         case "bridge_changed":
         case "bridge_removed":
-        case "bridge_added":
-        case "bridge_changed":
-        case "bridge_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":
