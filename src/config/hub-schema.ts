@@ -103,10 +103,16 @@ export const hub: Shape<HubEntry> = refine(
     for (const [key, found, most] of [
       ["user", users.length, value.admin_limits.max_users],
       ["group", groups.length, value.admin_limits.max_groups],
+      ["access", value.access.length, value.admin_limits.max_accesslists],
     ] as const) {
       if (most === 0 || found <= most) continue;
       isGood = false;
       place.fail(node, `${found} are declared, "admin_limits" allows ${most}`, key);
+    }
+    const worsens = value.access.some(({ delayMs, lossPercent }) => delayMs > 0 || lossPercent > 0);
+    if (worsens && value.admin_limits.no_delay_jitter_packet_loss === 1) {
+      isGood = false;
+      place.fail(node, 'a rule delays or loses frames, which "admin_limits" forbids', "access");
     }
     for (const rule of value.crl) {
       if (rule.kind === "fields" || isFromKnownIssuer(rule.der, value.trusted_ca)) continue;

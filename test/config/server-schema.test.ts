@@ -340,6 +340,21 @@ describe("hub.options and server.compat", () => {
   });
 });
 
+describe("hub.admin_limits", () => {
+  const DELAY = '[[hub.a.access]]\naction = "pass"\ndelay = "10ms"';
+
+  test.each([
+    ["max_users = 1", "[hub.a.user]\nx = { anonymous = true }\ny = { anonymous = true }", "user"],
+    ["max_groups = 1", "[hub.a.group]\nx = {}\ny = {}", "group"],
+    ["max_accesslists = 1", `${DELAY}\n${DELAY}`, "access"],
+    ["no_delay_jitter_packet_loss = true", DELAY, "access"],
+  ])("%s refuses what is declared beyond it", (limit, declared, key) => {
+    const faults = faultsOf(() => readServer(`[hub.a.admin_limits]\n${limit}\n${declared}\n`));
+    expect(faults.join("\n")).toMatch(new RegExp(`hub\\.a\\.${key}: .*"admin_limits"`));
+    expect(readServer(declared).config.hubs[0]?.adminLimits.max_users).toBe(0);
+  });
+});
+
 describe("users", () => {
   test("have a password, nothing to prove, or a password that is made", () => {
     const { config } = readServer(
