@@ -1,9 +1,10 @@
 // A hub's port to an interface of this machine: opened when the interface is there, and again after it was gone.
 import type { Clock, Timer } from "../base/clock.ts";
-import { VpnError } from "../base/errors.ts";
-import type { MacAddress } from "../base/mac.ts";
+import { SystemError, VpnError } from "../base/errors.ts";
+import { MAC_ZERO, type MacAddress } from "../base/mac.ts";
 import type { BridgeConfig } from "../config/bridge-shape.ts";
 import type { CloseReason } from "../hub/port.ts";
+import type { Link } from "../platform/link.ts";
 import type { Poller } from "../platform/poller.ts";
 import { DevicePort } from "./device-port.ts";
 import { addDeviceStats, emptyDeviceStats, type DeviceStats } from "./device-stats.ts";
@@ -58,6 +59,8 @@ export class LocalBridge {
   #told: string | undefined;
   #retry: Timer | undefined;
   #refusesOwnDhcp: boolean;
+  /** Of the interface: it may be given another MAC. */
+  #station: MacAddress = MAC_ZERO;
   #isClosed = false;
 
   /** @param refusesOwnDhcp DHCP messages of the interface's own station do not pass (hub.md 14.2) */
@@ -89,7 +92,7 @@ export class LocalBridge {
 
   refuseOwnDhcp(refuses: boolean): void {
     this.#refusesOwnDhcp = refuses;
-    if (this.#open !== undefined) this.#filter(this.#open.at, this.#open.port);
+    this.#filter(this.#station);
   }
 
   /** Looks whether the interface is still what it was: something has changed in this machine. */
@@ -97,10 +100,18 @@ export class LocalBridge {
     if (this.#isClosed) return;
     if (this.#open === undefined) return this.#try();
     const { device } = this.config;
-    const link = this.#machine.link(device);
-    if (link?.index !== this.#open.at.index) {
-      return this.#lost(`Interface ${device} is gone, or is another one by now`);
+    let link: Link | undefined;
+    try {
+      link = this.#machine.link(device);
+    } catch (thrown) {
+      if (!(thrown instanceof SystemError)) throw thrown;
+      // It goes on as it is: whoever reads it learns of its end.
+      return;
     }
+    if (link?.index !== this.#open.at.index)
+      return this.#lost(`Interface ${device} is gone, or is another one by now`);
+    if (link.mac !== this.#station) this.#filter(link.mac);
+    if (this.#open === undefined) return;
     if (link.isUp) this.#operates();
     else this.#fails(`Interface ${device} is down: ip link set ${device} up`);
   }
@@ -125,7 +136,6 @@ export class LocalBridge {
         poller: this.#deps.poller,
         onClosed: ({ detail }) => this.#lost(`Cannot read interface ${detail}`),
       });
-      this.#filter(at, port);
       this.#open = { at, port, plug: this.#deps.plug(port) };
     } catch (thrown) {
       if (port === undefined) at?.device.close();
@@ -134,13 +144,23 @@ export class LocalBridge {
       if (!(thrown instanceof VpnError)) throw thrown;
       return this.#lost(thrown.message);
     }
-    this.#operates();
+    this.#filter(at.station);
+    if (this.#open !== undefined) this.#operates();
   }
 
-  #filter(at: BridgeDevice, port: DevicePort): void {
-    const station = this.#refusesOwnDhcp ? at.station : undefined;
-    at.refuseDhcp(station);
-    port.refuseDhcp(station);
+  /** Keeps DHCP messages of the station back, where they are to be. */
+  #filter(station: MacAddress): void {
+    this.#station = station;
+    if (this.#open === undefined) return;
+    const { at, port } = this.#open;
+    const refused = this.#refusesOwnDhcp && at.isShared ? station : undefined;
+    try {
+      at.refuseDhcp(refused);
+    } catch (thrown) {
+      if (!(thrown instanceof SystemError)) throw thrown;
+      return this.#lost(thrown.message);
+    }
+    port.refuseDhcp(refused);
   }
 
   #lost(problem: string): void {

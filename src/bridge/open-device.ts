@@ -14,8 +14,9 @@ export interface BridgeDevice {
   readonly device: FrameDevice;
   /** Of the interface: another of the same name is another interface. */
   readonly index: number;
-  /** The interface is of this machine's own use as well: this is its station. */
-  readonly station: MacAddress | undefined;
+  readonly station: MacAddress;
+  /** This machine uses the interface, too, under that address. */
+  readonly isShared: boolean;
   /** DHCP messages of this station do not come in any more; undefined: those of all do. */
   refuseDhcp(station: MacAddress | undefined): void;
 }
@@ -32,16 +33,23 @@ export const thisMachine: Machine = { open: openDevice, link: tryGetLink };
 function openDevice(config: BridgeConfig, mac: () => MacAddress): BridgeDevice {
   if (config.kind === "tap") {
     const { device: name, mtu } = config;
+    const station = config.mac ?? mac();
     const tap = openTap({
       name,
       mtu,
-      mac: config.mac ?? mac(),
+      mac: station,
       txQueueLength: TX_QUEUE_LENGTH,
       isUp: true,
     });
     // A kernel without it has longer queues, and nothing else is lost.
     trySetFqCodel(tap.index);
-    return { device: tap, index: tap.index, station: undefined, refuseDhcp: () => undefined };
+    return {
+      device: tap,
+      index: tap.index,
+      station,
+      isShared: false,
+      refuseDhcp: () => undefined,
+    };
   }
   const { device: name, promiscuous, monitor } = config;
   const socket = openPacketSocket({ name, promiscuous, sendOnly: monitor });
@@ -50,6 +58,7 @@ function openDevice(config: BridgeConfig, mac: () => MacAddress): BridgeDevice {
     device: socket,
     index,
     station,
+    isShared: true,
     refuseDhcp: (refused) => socket.refuseDhcp(refused),
   };
 }

@@ -43,8 +43,6 @@ export interface PacketSocketSettings {
   readonly promiscuous: boolean;
   /** Frames are sent only: nothing that arrives is read. */
   readonly sendOnly?: boolean;
-  /** DHCP messages of this station are left out. */
-  readonly withoutDhcpOf?: MacAddress | undefined;
 }
 
 /** An open packet socket. Reading fails with ENETDOWN once the interface is down or gone. */
@@ -59,7 +57,7 @@ export interface PacketSocket extends FrameDevice {
  * @throws SystemError whose text says what to do
  */
 export function openPacketSocket(settings: PacketSocketSettings): PacketSocket {
-  const { name, promiscuous, sendOnly = false, withoutDhcpOf } = settings;
+  const { name, promiscuous, sendOnly = false } = settings;
   const link = usableLink(name);
   // No protocol yet: nothing is queued before the socket is bound and its filter set.
   const fd = libc.socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0);
@@ -72,7 +70,7 @@ export function openPacketSocket(settings: PacketSocketSettings): PacketSocket {
     const ignoresOutgoing =
       libc.setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, ignored, 4) === 0;
     const device = new PacketDevice(link, fd, !ignoresOutgoing);
-    device.refuseDhcp(withoutDhcpOf);
+    device.refuseDhcp(undefined);
     bind(fd, link, sendOnly ? 0 : ETH_P_ALL);
     if (promiscuous && !sendOnly) addPromiscuous(fd, link);
     return device;

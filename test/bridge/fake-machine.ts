@@ -19,6 +19,8 @@ export class FakeMachine implements Machine {
   }[] = [];
   /** What the next openings fail with. */
   readonly failures: Error[] = [];
+  /** What asking for a link fails with. */
+  linkFailure: Error | undefined;
   attempts = 0;
   #index = 0;
 
@@ -44,7 +46,12 @@ export class FakeMachine implements Machine {
     this.links.delete(name);
   }
 
+  setMac(name: string, mac: MacAddress): void {
+    this.links.set(name, { ...this.links.get(name)!, mac });
+  }
+
   link(device: string): Link | undefined {
+    if (this.linkFailure !== undefined) throw this.linkFailure;
     return this.links.get(device);
   }
 
@@ -67,7 +74,8 @@ export class FakeMachine implements Machine {
     return {
       device: one.device,
       index: link.index,
-      station: config.kind === "nic" ? STATION : undefined,
+      station: link.mac,
+      isShared: config.kind === "nic",
       refuseDhcp(station) {
         one.refused = station;
       },

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { SystemError } from "../../src/base/errors.ts";
-import { formatMac, MAC_ZERO } from "../../src/base/mac.ts";
+import { formatMac, MAC_ZERO, type MacAddress } from "../../src/base/mac.ts";
 import type { BridgeConfig } from "../../src/config/bridge-shape.ts";
 import { emptyRun, type FrameSink } from "../../src/hub/port.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -171,6 +171,24 @@ describe("LocalBridge", () => {
     bridge.refuseOwnDhcp(false);
     expect(open!.refused).toBeUndefined();
     expect(send()).toBe(2);
+  });
+
+  test("an interface that is given another MAC has that one's DHCP messages kept back", () => {
+    const { machine, bridge } = world();
+    const other = (STATION + 1) as MacAddress;
+    machine.setMac("eth1", other);
+    bridge.look();
+    expect(machine.opened[0]!.refused).toBe(other);
+    bridge.refuseOwnDhcp(false);
+    bridge.refuseOwnDhcp(true);
+    expect(machine.opened[0]!.refused).toBe(other);
+  });
+
+  test("FI-05 an interface goes on while the system cannot be asked about it", () => {
+    const { machine, bridge } = world();
+    machine.linkFailure = new SystemError("socket", 24, "look eth1 up");
+    bridge.look();
+    expect(bridge).toMatchObject({ problem: undefined, session: "SID-LOCALBRIDGE-1" });
   });
 
   test("close() ends it and its timer, also twice, and nothing is opened afterwards", () => {
