@@ -18,7 +18,8 @@ export interface CounterRow {
   readonly traffic: readonly number[];
 }
 
-const TABLE = `CREATE TABLE IF NOT EXISTS counter (path TEXT PRIMARY KEY, kind TEXT NOT NULL, hub TEXT NOT NULL,
+/** The table that it works on, made with all others. */
+export const COUNTER_TABLE = `CREATE TABLE IF NOT EXISTS counter (path TEXT PRIMARY KEY, kind TEXT NOT NULL, hub TEXT NOT NULL,
    name TEXT NOT NULL, value_json TEXT NOT NULL) STRICT`;
 
 interface Stored {
@@ -33,7 +34,6 @@ export class CounterStore {
 
   constructor(database: Database) {
     this.#database = database;
-    database.run(TABLE);
   }
 
   /** All rows of a hub. */

@@ -38,7 +38,8 @@ export function objectPath(kind: ObjectKind, name: string, key?: string): string
   return joinKeys(kind, name.toLowerCase(), ...(key === undefined ? [] : [key]));
 }
 
-const TABLES = [
+/** The tables that they stand in, made with all others. */
+export const OBJECT_TABLES = [
   `CREATE TABLE IF NOT EXISTS object (path TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,
    value_json TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL) STRICT`,
   `CREATE TABLE IF NOT EXISTS override (path TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,
@@ -59,7 +60,6 @@ export class StateObjects {
 
   constructor(database: Database) {
     this.#database = database;
-    for (const table of TABLES) database.run(table);
   }
 
   /** In the order in which they were made. */

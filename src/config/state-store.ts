@@ -14,10 +14,10 @@ import {
 import { join } from "node:path";
 import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
-import { CounterStore } from "./counter-store.ts";
+import { COUNTER_TABLE, CounterStore } from "./counter-store.ts";
 import { BOX_KEY_BYTES, seal, tryUnseal } from "./secret-box.ts";
 import { isWorldReadable } from "./source-files.ts";
-import { StateObjects } from "./state-objects.ts";
+import { OBJECT_TABLES, StateObjects } from "./state-objects.ts";
 
 /** Version of the tables. A database of a higher one is not touched (CF-20). */
 const STATE_VERSION = 1;
@@ -136,6 +136,7 @@ function createTables(database: Database, path: string): void {
       database.run(
         "CREATE TABLE IF NOT EXISTS secret (path TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
       );
+      for (const table of [...OBJECT_TABLES, COUNTER_TABLE]) database.run(table);
     })
     // Another process may be making them: a transaction that only becomes a writer would not wait for it.
     .immediate();

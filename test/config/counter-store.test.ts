@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
-import { type CounterRow, CounterStore } from "../../src/config/counter-store.ts";
+import { COUNTER_TABLE, type CounterRow, CounterStore } from "../../src/config/counter-store.ts";
 
 const row = (change: Partial<CounterRow> = {}): CounterRow => ({
   kind: "user",
@@ -16,6 +16,7 @@ const row = (change: Partial<CounterRow> = {}): CounterRow => ({
 
 test("write() keeps a row for each item, whatever the case of its name", () => {
   using database = new Database(":memory:");
+  database.run(COUNTER_TABLE);
   const store = new CounterStore(database);
   store.write([row(), row({ kind: "hub", name: "" }), row({ hub: "other" })]);
   store.write([row({ name: "ALICE", logins: 5 })]);
@@ -29,6 +30,7 @@ test("write() keeps a row for each item, whatever the case of its name", () => {
 
 test("CF-19 write() that fails says so and keeps the old rows", () => {
   using database = new Database(":memory:");
+  database.run(COUNTER_TABLE);
   const store = new CounterStore(database);
   store.write([row()]);
   database.run("PRAGMA query_only = 1");
