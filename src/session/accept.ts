@@ -44,7 +44,7 @@ import { encodeWelcome } from "./welcome.ts";
 // What a server hears on a connection before its data phase (protocol.md 2.4, 3, 5). Stages:
 //
 //   greeting   GET / (detection), other pages, until the signature: answered with the hello
-//   method     one PACK: login, additional_connect, enum_hub; then the stream begins or the connection ends
+//   method     one PACK: login, additional_connect, enum_hub, password; then the stream begins or the connection ends
 
 /** Whom the conversation asks; the server behind it knows hubs and users. */
 export interface Reception {
@@ -195,6 +195,9 @@ export class Conversation implements LinkHandler {
         return this.#join(pack);
       case "enum_hub":
         return this.#enumHub();
+      case "password":
+        // Passwords are what the configuration says: policy FixPassword holds for everybody (protocol.md 11.2).
+        return this.#refuse(WIRE_ERROR.NOT_ENOUGH_RIGHT, "password_fixed");
       default:
         return this.#refuse(WIRE_ERROR.PROTOCOL_ERROR, "unsupported_method");
     }
