@@ -4,13 +4,11 @@ import { IP_AGE_MS, LEASE_AGE_MS, MAX_IP_ENTRIES, OWNERSHIP_MS } from "../base/l
 import type { MacAddress } from "../base/mac.ts";
 import { AgedTable } from "./aged-table.ts";
 import type { IpFamily } from "./ip-counts.ts";
+import { ADDRESS_WORDS, addressOf, familyOf, find, IPV4_MARK, ownerOf } from "./ip-key.ts";
 
 /** For how long whoever has just looked an address up may take it for known, unless the generation changes. */
 export const IP_REFRESH_MS = 1000;
 
-/** First word of the keys of IPv4 addresses: an IPv6 source is never multicast. */
-const IPV4_MARK = -1;
-const ADDRESS_WORDS = 4;
 /** The words of an entry: its MAC, and whether its owner has yet to show himself. */
 const MAC_HIGH = 0;
 const MAC_LOW = 1;
@@ -286,32 +284,6 @@ export class IpTable {
   }
 }
 
-function find(table: AgedTable, a: number, b: number, c: number, d: number): number {
-  const { key } = table;
-  key[0] = a;
-  key[1] = b;
-  key[2] = c;
-  key[3] = d;
-  return table.find();
-}
-
-function ownerOf(port: number, family: IpFamily): number {
-  return port * 2 + (family === 6 ? 1 : 0);
-}
-
-function familyOf(word0: number): IpFamily {
-  return word0 === IPV4_MARK ? 4 : 6;
-}
-
 function macOf(table: AgedTable, slot: number): MacAddress {
   return (table.value(slot, MAC_HIGH) * 2 ** 32 + (table.value(slot, MAC_LOW) >>> 0)) as MacAddress;
-}
-
-function addressOf(word: (at: number) => number): IpAddress {
-  const family = familyOf(word(0));
-  const bytes = new Uint8Array(family === 4 ? 4 : 16);
-  const view = new DataView(bytes.buffer);
-  if (family === 4) view.setInt32(0, word(3));
-  else for (let i = 0; i < ADDRESS_WORDS; i += 1) view.setInt32(i * 4, word(i));
-  return { family, bytes };
 }
