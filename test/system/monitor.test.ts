@@ -16,7 +16,7 @@ import {
   type TunnelServer,
   WATCHER,
 } from "../support/tunnel.ts";
-import { VpnServer } from "../support/vpn.ts";
+import { secretFile, vpn, VpnServer } from "../support/vpn.ts";
 import {
   SERVER_FROM_TOWER,
   sessionOf,
@@ -236,6 +236,33 @@ describeSystem("captures on our server", ["tcpdump"], () => {
     expect(watcher.traffic.egress.unicast.bytes).toBeLessThan(carried / 2);
     process.kill(running.pid, "SIGCONT");
     await running.stop("SIGINT");
+  });
+
+  test("forgets the password of an account where the hub wants none kept, and tells so", async () => {
+    const { tower } = place;
+    const state = ["--state-dir", place.file("tower-accounts")];
+    const client = (...args: string[]) => vpn(tower, ["client", ...args, ...state]);
+    const { user, password } = WATCHER;
+    const to = ["--server", `${SERVER_FROM_TOWER}:5555`, "--hub", HUB, "--user", user];
+    const secret = ["--password-file", secretFile(tower, user, password)];
+    expect((await client("account", "add", "watch", ...to, ...secret)).exitCode).toBe(0);
+    const stored = async () =>
+      JSON.parse((await client("account", "show", "watch", "--json")).stdout).password as unknown;
+    const write = ["--write", place.file("kept.pcapng"), "--insecure", "--json"];
+    const capture = () => client("monitor", "watch", ...write, "--duration", "1s");
+    expect(await capture()).toMatchObject({ exitCode: 0 });
+    expect(await stored()).toEqual({ stored: true });
+
+    const server = serverOf(place);
+    const config = await Bun.file(server.configFile).text();
+    const strict = "monitor_port = true, no_save_password = true";
+    await server.reload(config.replaceAll("monitor_port = true", strict));
+    const last = await capture();
+    expect(last.exitCode).toBe(0);
+    expect(last.stdout).toContain('"code":"no_save_password"');
+    expect(await stored()).toBeNull();
+    expect((await capture()).exitCode).toBe(65);
+    await server.reload(config);
   });
 
   test("who loses the policy loses the session", async () => {
