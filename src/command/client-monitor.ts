@@ -117,10 +117,11 @@ export async function monitor(
     await end.monitor.run();
   } finally {
     timer?.cancel();
-    const isWhole = await finishInTime(capture, clock);
+    const isWhole = await finishInTime(capture, clock).finally(() => {
+      release();
+      interrupts.release();
+    });
     if (end.hasReader && end.hasBegun) summarize(say, flags, capture.stats);
-    release();
-    interrupts.release();
     if (!isWhole) giveUp(environment);
   }
   return EXIT.ok;

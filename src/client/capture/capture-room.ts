@@ -8,6 +8,8 @@ export class CaptureRoom {
   view = new DataView(this.bytes.buffer);
   /** Where the next block goes. */
   used = 0;
+  /** Blocks of frames in it. */
+  frames = 0;
   /** Where files end. */
   readonly cuts: number[] = [];
 
@@ -34,6 +36,7 @@ export class CaptureRoom {
 
   empty(): void {
     this.used = 0;
+    this.frames = 0;
     this.cuts.length = 0;
   }
 

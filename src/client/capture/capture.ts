@@ -59,7 +59,7 @@ export interface CaptureStats {
   received: number;
   /** Frames that the filter let pass. */
   accepted: number;
-  /** Frames that were lost because the disk or the reader was too slow. */
+  /** Frames that were lost because the disk or the reader was too slow, or failed. */
   dropped: number;
   /** Frames in the files, and bytes of those files. */
   written: number;
@@ -153,6 +153,7 @@ export class Capture implements FrameSink {
     frame.size = size;
     const room = this.#waiting;
     room.used = writePacketBlock(room, room.used, frame, kept, atUs, this.#lostBefore);
+    room.frames += 1;
     this.#lostBefore = 0;
     this.#fileBytes += length;
     this.#fileFrames += 1;
@@ -206,9 +207,19 @@ export class Capture implements FrameSink {
     this.#pumping = this.#writeAll()
       .catch((error: unknown) => {
         this.#hasFailed = true;
+        this.#lose(this.#other);
+        this.#lose(this.#waiting);
         this.#options.onFailure(error);
       })
       .finally(() => (this.#pumping = undefined));
+  }
+
+  /** What was to be written never will be, some of it perhaps but for its end. */
+  #lose(room: CaptureRoom): void {
+    this.stats.written -= room.frames;
+    this.stats.dropped += room.frames;
+    this.stats.bytes -= room.used;
+    room.empty();
   }
 
   async #writeAll(): Promise<void> {
@@ -231,7 +242,7 @@ export class Capture implements FrameSink {
   async finish(): Promise<void> {
     this.#hasEnded = true;
     await this.#pumping;
-    if (!this.#isFinished) this.#append(this.#end());
+    if (!this.#isFinished && !this.#hasFailed) this.#append(this.#end());
     this.#isFinished = true;
     this.#pump();
     await this.#pumping;
