@@ -1,7 +1,7 @@
 import { hub, type HubEntry } from "./hub-schema.ts";
 import type { ServerConfig } from "./server-config.ts";
 import { hubOf, serverSections, settingsOf } from "./server-schema.ts";
-import { refine, section, type Shape, table } from "./shape.ts";
+import { Place, refine, section, type Shape, table } from "./shape.ts";
 import type { TomlTable } from "./toml-tree.ts";
 
 // `vpn bridge`: one hub, which is there to join a network to another one. Its file has `[bridge]` where that of a server
@@ -12,6 +12,13 @@ export const BRIDGE_HUB = "BRIDGE";
 
 /** What of `[bridge]` names the interface, as a table `bridge` of a hub would. */
 const DEVICE_KEYS = ["device", "tap"];
+
+/** Where `[bridge]` itself has the keys of the table `bridge`: faults name them as they are written. */
+class FlatPlace extends Place {
+  override inside(key: string): Place {
+    return key === "bridge" ? new Place(this.path, this.context) : super.inside(key);
+  }
+}
 
 /** The keys of a hub, and `device` or `tap` beside them. */
 const bridgeHub: Shape<HubEntry> = {
@@ -44,7 +51,7 @@ const bridgeHub: Shape<HubEntry> = {
     const entries = new Map(node.entries);
     for (const key of DEVICE_KEYS) entries.delete(key);
     entries.set("bridge", { keyAt: first[1].keyAt, value: device });
-    return hub.read({ ...node, entries }, place);
+    return hub.read({ ...node, entries }, new FlatPlace(place.path, place.context));
   },
 };
 

@@ -48,7 +48,9 @@ describe("bridge.toml", () => {
 
   test.each([
     ['[bridge]\ndevice = "eth1"\nbridge = { device = "eth2" }', '"device" stands beside "bridge"'],
-    ["[bridge]\ndevice = 3", "bridge.bridge.device: expected"],
+    ["[bridge]\ndevice = 3", ": bridge.device: expected"],
+    ['[bridge]\ndevice = "eth1"\ntap = "lan"', ": bridge"],
+    ["[bridge]\nbridge = { device = 3 }", ": bridge.bridge.device: expected"],
     ["[bridge]\nonlin = true", "bridge.onlin: unknown key"],
     ["[hub.office]", "hub: unknown key"],
   ])("%j is refused", (text, fault) => {
