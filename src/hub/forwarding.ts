@@ -28,6 +28,7 @@ import {
 import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
 import type { PortCounters } from "./port-counters.ts";
 import type { LoopGuard } from "./loop-guard.ts";
+import { ETHER_TYPE_PROBE } from "./loop-probe.ts";
 import { DROPPED, FLOOD, FLOOD_GROUP, NOWHERE, STATION } from "./route.ts";
 import type { HubStation } from "./station.ts";
 import { STATION_MAC_HIGH } from "./station-address.ts";
@@ -168,8 +169,11 @@ export class Forwarding {
           }
         }
         route = PASS;
-        if (word2 === ownLow && (word1 & 0xffff) === STATION_MAC_HIGH) {
-          // Before all checks, since a port that is shut has to be heard, and no rule may hide a loop.
+        const isStation = (word1 & 0xffff) === STATION_MAC_HIGH;
+        // Before all checks, since a port that is shut has to be heard, and no rule may hide a loop.
+        if (isStation && type === ETHER_TYPE_PROBE && word2 !== ownLow)
+          this.loops.heard(run.bytes.subarray(start, next), from);
+        if (isStation && word2 === ownLow) {
           route = this.returned(run, start, next, from, now);
           lastVlan = NO_VLAN_YET;
         } else if (arrival.length > 0) {
@@ -273,7 +277,9 @@ export class Forwarding {
       } else if (learnt === LEARNT) {
         this.log.registered(mac, vlan, from.name, now);
       } else if (learnt === MOVED) {
-        this.log.moved(mac, vlan, this.slots[this.fdb.movedFrom]?.name, from.name, now);
+        // The station of another hub is behind each of two ways to it, in turns.
+        if (srcHigh !== STATION_MAC_HIGH)
+          this.log.moved(mac, vlan, this.slots[this.fdb.movedFrom]?.name, from.name, now);
       } else {
         this.log.refused(learnt, from.name, mac, now);
         return DROPPED - learnt;

@@ -5,7 +5,13 @@ import type { Random } from "../base/random.ts";
 import { DROP } from "./drop-reason.ts";
 import type { FrameCheck } from "./frame-check.ts";
 import type { HubLog } from "./hub-log.ts";
-import { encodeLoopProbe, HUB_ID_BYTES, TOKEN_BYTES, tryParseLoopProbe } from "./loop-probe.ts";
+import {
+  encodeLoopProbe,
+  HUB_ID_BYTES,
+  TOKEN_BYTES,
+  tryParseChanges,
+  tryParseLoopProbe,
+} from "./loop-probe.ts";
 import type { PortIdentity, PortKind } from "./port-identity.ts";
 import type { PortProgram } from "./port-program.ts";
 import type { StationOutlet } from "./station.ts";
@@ -26,6 +32,9 @@ const BATCH_PORTS = 32;
 const MAX_STEPS = 20;
 /** A probe that is older than the last ones of its port is nobody's but a replayer's. */
 const LIVE_PROBES = 3;
+/** Hubs behind one port whose changes are followed, and how often these count at the most. */
+const MAX_HUBS_PER_PORT = 16;
+const CHANGE_MS = 1_000;
 /** When the port that a block was for has left, a loop with others shows within this time. */
 const RECHECK_MS = 2.5 * PROBE_MS;
 
@@ -46,6 +55,13 @@ interface LoopGuardDeps {
   changed(port: PortIdentity): void;
   /** What was learnt of the port may have come round the loop. */
   forget(port: PortIdentity): void;
+}
+
+/** What other hubs behind a port have told of their own ports. */
+interface Neighbours {
+  /** Changes by the id of the hub. */
+  readonly changes: Map<string, number>;
+  forgottenAt: number;
 }
 
 interface Link {
@@ -85,6 +101,10 @@ export class LoopGuard {
   readonly #blocks = new Map<PortIdentity, LoopBlock>();
   /** At the other end of loops that were found in this round: what is still on its way is learnt there once more. */
   #settling: PortIdentity[] = [];
+  readonly #neighbours = new Map<PortIdentity, Neighbours>();
+  /** How often a port of this hub was shut: other hubs then have learnt stations the wrong way round as well. */
+  #changes = 0;
+  #announcement: Timer | undefined;
   #isOn = false;
   #timer: Timer | undefined;
   #count = 0;
@@ -114,6 +134,7 @@ export class LoopGuard {
   detach(port: PortIdentity): void {
     this.#ages.delete(port);
     this.#blocks.delete(port);
+    this.#neighbours.delete(port);
     this.#settling = this.#settling.filter((settling) => settling !== port);
     for (const [token, link] of this.#links) if (link.port === port) this.#links.delete(token);
     // What stands in for it may open as soon as it is sure that it closes no other loop.
@@ -130,6 +151,7 @@ export class LoopGuard {
   }
 
   close(): void {
+    this.#announcement?.cancel();
     this.#links.clear();
     this.#blocks.clear();
     this.#settling.length = 0;
@@ -147,6 +169,25 @@ export class LoopGuard {
     return true;
   }
 
+  /** A probe of another hub came in: if that has shut a port, what is behind this one may be elsewhere now. */
+  heard(frame: Uint8Array, at: PortIdentity): void {
+    const told = tryParseChanges(frame);
+    if (told === undefined || !this.#isOn) return;
+    let known = this.#neighbours.get(at);
+    if (known === undefined) {
+      known = { changes: new Map(), forgottenAt: -Infinity };
+      this.#neighbours.set(at, known);
+    }
+    const before = known.changes.get(told.hub);
+    if (before === undefined && known.changes.size >= MAX_HUBS_PER_PORT) return;
+    known.changes.set(told.hub, told.changes);
+    const now = this.#deps.clock.now();
+    if (before === undefined || before === told.changes || now - known.forgottenAt < CHANGE_MS)
+      return;
+    known.forgottenAt = now;
+    this.#deps.forget(at);
+  }
+
   #found(sentTo: PortIdentity, cameFrom: PortIdentity): void {
     const { clock, log, changed, forget } = this.#deps;
     const shut = this.#isSpareable(sentTo, cameFrom) ? sentTo : cameFrom;
@@ -160,6 +201,12 @@ export class LoopGuard {
     forget(shut);
     forget(other);
     this.#settling.push(other);
+    this.#changes += 1;
+    // Not at once: this is in the middle of a frame's way through the hub.
+    this.#announcement ??= clock.after(0, () => {
+      this.#announcement = undefined;
+      this.#probe(this.#links.values());
+    });
   }
 
   /** The younger of two goes, but a client before a network: nothing is to be reached through it. */
@@ -182,26 +229,30 @@ export class LoopGuard {
   }
 
   #step(): void {
-    const { clock, random, outlet } = this.#deps;
+    const { clock, random } = this.#deps;
     this.#timer = undefined;
+    if (this.#settling.length > 0) this.#changes += 1;
     for (const port of this.#settling.splice(0)) this.#deps.forget(port);
     this.#open(clock.now());
     const links = [...this.#links.values()];
     const steps = Math.min(Math.max(Math.ceil(links.length / BATCH_PORTS), 1), MAX_STEPS);
     const batch = Math.ceil(links.length / steps);
     if (this.#next >= links.length) this.#next = 0;
-    for (const link of links.slice(this.#next, this.#next + batch)) {
-      link.sequence = (link.sequence + 1) >>> 0;
-      outlet.send(
-        encodeLoopProbe({ mac: this.#mac, hubId: this.#hubId, ...link }),
-        link.port.index,
-      );
-    }
+    this.#probe(links.slice(this.#next, this.#next + batch));
     this.#next += batch;
-    outlet.flush();
     if (!this.#isOn) return;
     this.#wait((PROBE_MS / steps) * (1 + JITTER * (random.fraction() - 0.5)));
     this.#run();
+  }
+
+  #probe(links: Iterable<Link>): void {
+    const { outlet } = this.#deps;
+    const own = { mac: this.#mac, hubId: this.#hubId, changes: this.#changes };
+    for (const link of links) {
+      link.sequence = (link.sequence + 1) >>> 0;
+      outlet.send(encodeLoopProbe({ ...own, ...link }), link.port.index);
+    }
+    outlet.flush();
   }
 
   #wait(ms: number): void {

@@ -261,7 +261,6 @@ describeSystem("FR-17 a loop between two sites", ["python3"], () => {
     });
     expect(shut.session.blocked?.reason).toBe("loop");
     await shut.at.waitLog("loop_found", { port: shut.session.name });
-    // What the other hub has learnt the wrong way round its local bridge takes back after 13 s (hub.md 2.7).
     await waitPing(branch, HOST, OFFICE.ipv4, 40_000);
     const listener = await FrameListener.start(lans.office, ETHERTYPE);
     const frames = ["01", "02", "03"].map(
