@@ -181,6 +181,7 @@ class Reloader {
   readonly #logs: ServerLogs;
   readonly #place: { readonly edition: Edition; readonly stateDir: string };
   #unwatch: () => void = () => undefined;
+  #isClosed = false;
 
   constructor(
     place: { readonly edition: Edition; readonly stateDir: string },
@@ -210,6 +211,8 @@ class Reloader {
       );
       tellWarnings(warnings, log);
       const changes = await this.#server.reload(config);
+      // The server has ended meanwhile.
+      if (this.#isClosed) return changes;
       this.#logs.reconfigure(logPlan(config, this.#flags, this.#place.stateDir));
       this.watch(files, config);
       log.info("reloaded", `The configuration was read again`, { changes: changes.length });
@@ -228,6 +231,7 @@ class Reloader {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#unwatch();
   }
 

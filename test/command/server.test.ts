@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runApplication } from "../../src/command/application.ts";
@@ -105,6 +105,22 @@ describe("vpn server and the commands that ask it", () => {
     await until(() => events().includes("reloaded"));
     const { hubs } = JSON.parse((await ask("status", "--json")).out);
     expect(hubs.map((hub: { name: string }) => hub.name)).toEqual(["office", "lab"]);
+  });
+
+  test("a server that ends while it reads its configuration looks at files no more", async () => {
+    await start("watch = true\n[hub.office]\nuser.alice = {}\n");
+    write("watch = true\n[hub.office]\nuser.alice = { enable = false }\n");
+    environment.signal("SIGHUP");
+    environment.signal("SIGTERM");
+    expect(await ended!).toBe(0);
+    ended = undefined;
+    const seen = Promise.withResolvers<void>();
+    const watcher = watch(folder, () => seen.resolve());
+    write("[hub.office]\n");
+    await seen.promise;
+    watcher.close();
+    // Who looked would wait for the file to come to rest.
+    expect(environment.clock.pending).toBe(0);
   });
 
   test("a fault of ours is logged, and the server ends in order with 70", async () => {
