@@ -30,7 +30,7 @@ export class RuleBitmap {
     this.#words = Math.ceil(rules.length / 32);
     this.#dimensions = cutsOf(rules, ranges)
       .slice(0, MAX_DIMENSIONS)
-      .map(({ dim, cuts }) => ({ dim, cuts, rows: rowsOf(rules, ranges, dim, cuts) }));
+      .map(({ dim, cuts }) => ({ dim, cuts, rows: rowsOf(rules, table, dim, cuts) }));
     this.#at = new Int32Array(this.#dimensions.length);
   }
 
@@ -85,16 +85,15 @@ function sampleOf(cuts: Float64Array): Float64Array {
 
 function rowsOf(
   rules: readonly number[],
-  ranges: readonly (readonly Range[])[],
+  table: RuleTable,
   dim: number,
   cuts: Float64Array,
 ): Int32Array {
   const words = Math.ceil(rules.length / 32);
   const rows = new Int32Array((cuts.length + 1) * words);
   for (const [place, rule] of rules.entries()) {
-    const range = ranges[rule]!.find((one) => one.dim === dim);
-    const first = range === undefined ? 0 : stretchOf(cuts, range.low);
-    const last = range === undefined ? cuts.length : stretchOf(cuts, range.high);
+    const first = stretchOf(cuts, table.lowOf(rule, dim));
+    const last = stretchOf(cuts, table.highOf(rule, dim));
     const bit = 1 << (place & 31);
     for (let stretch = first; stretch <= last; stretch += 1)
       rows[stretch * words + (place >>> 5)]! |= bit;

@@ -26,6 +26,18 @@ export class RuleTable {
     this.#first[rules.length] = at;
   }
 
+  /** Where the rule's range in a dimension begins; -Infinity where it asks nothing of it. */
+  lowOf(rule: number, dim: number): number {
+    const at = this.#find(rule, dim);
+    return at < 0 ? -Infinity : this.#lows[at]!;
+  }
+
+  /** Its last number; Infinity where it asks nothing of the dimension. */
+  highOf(rule: number, dim: number): number {
+    const at = this.#find(rule, dim);
+    return at < 0 ? Infinity : this.#highs[at]!;
+  }
+
   /** True if each range of the rule holds its value. */
   holds(rule: number, values: Float64Array): boolean {
     const end = this.#first[rule + 1]!;
@@ -34,5 +46,11 @@ export class RuleTable {
       if (value < this.#lows[at]! || value > this.#highs[at]!) return false;
     }
     return true;
+  }
+
+  #find(rule: number, dim: number): number {
+    const end = this.#first[rule + 1]!;
+    for (let at = this.#first[rule]!; at < end; at += 1) if (this.#dims[at] === dim) return at;
+    return -1;
   }
 }

@@ -92,8 +92,8 @@ class Growth {
     this.dims.push(dim);
     this.values.push(at);
     this.others.push(0);
-    const lower = rules.filter((rule) => this.#lowOf(rule, dim) < at);
-    const upper = rules.filter((rule) => this.#highOf(rule, dim) >= at);
+    const lower = rules.filter((rule) => this.#table.lowOf(rule, dim) < at);
+    const upper = rules.filter((rule) => this.#table.highOf(rule, dim) >= at);
     const rest = spare - (lower.length + upper.length - rules.length);
     const share = lower.length / (lower.length + upper.length);
     this.#grow(lower, Math.floor(rest * share));
@@ -126,8 +126,8 @@ class Growth {
       let lower = 0;
       let upper = 0;
       for (const rule of rules) {
-        if (this.#lowOf(rule, dim) < at) lower += 1;
-        if (this.#highOf(rule, dim) >= at) upper += 1;
+        if (this.#table.lowOf(rule, dim) < at) lower += 1;
+        if (this.#table.highOf(rule, dim) >= at) upper += 1;
       }
       const larger = Math.max(lower, upper);
       if (larger >= bestSize || lower + upper - rules.length > spare) continue;
@@ -142,23 +142,11 @@ class Growth {
     const step = Math.max(1, rules.length / SAMPLES);
     const lows: number[] = [];
     for (let at = 0; at < rules.length; at += step)
-      lows.push(this.#lowOf(rules[Math.floor(at)]!, dim));
+      lows.push(this.#table.lowOf(rules[Math.floor(at)]!, dim));
     lows.sort((a, b) => a - b);
     const least = lows[0]!;
     const middle = lows[lows.length >> 1]!;
     // Where half of them begin together, the others are parted from those.
     return middle > least ? middle : lows.find((low) => low > least);
-  }
-
-  #lowOf(rule: number, dim: number): number {
-    return this.#rangeOf(rule, dim)?.low ?? -Infinity;
-  }
-
-  #highOf(rule: number, dim: number): number {
-    return this.#rangeOf(rule, dim)?.high ?? Infinity;
-  }
-
-  #rangeOf(rule: number, dim: number): Range | undefined {
-    return this.#ranges[rule]!.find((range) => range.dim === dim);
   }
 }
