@@ -102,7 +102,7 @@ export function summarize(
   const lines = [
     `${written} frames captured, ${formatBytes(bytes)}${files > 1 ? ` in ${files} files` : ""}`,
     `${received} frames came${filter === undefined ? "" : `, the filter let ${accepted} pass`}`,
-    `${dropped} frames were dropped: the disk or the reader did not take them in time`,
+    `${dropped} frames were dropped${dropped === 0 ? "" : ": the disk or the reader did not take them in time"}`,
   ];
   say(`${lines.join("\n")}\n`);
 }
