@@ -6,6 +6,7 @@ import type { HubPort } from "./hub-port.ts";
 import { emptyRun, type FrameRun, releaseRun, shareRun } from "./port.ts";
 import type { PortCounters } from "./port-counters.ts";
 import { DROPPED, FLOOD_GROUP, NOWHERE, STATION } from "./route.ts";
+import { runScratch } from "./run-scratch.ts";
 import type { HubStation } from "./station.ts";
 
 const PREFIX_BYTES = 4;
@@ -134,36 +135,30 @@ export class Delivery {
     const { view, end } = run;
     const passing = (this.passing[this.level] ??= emptyRun(NO_BYTES));
     this.level += 1;
-    let begin = run.start;
-    let count = 0;
-    const hand = (until: number) => {
-      if (count === 0) return;
-      shareRun(passing, run);
-      passing.start = begin;
-      passing.end = until;
-      passing.count = count;
-      port.egress(passing, until - begin - count * PREFIX_BYTES, isGroup);
-      releaseRun(passing);
-      count = 0;
-    };
-    for (let at = begin, next = at; at < end; at = next) {
-      next = at + PREFIX_BYTES + view.getUint32(at);
-      frame.look(view, at + PREFIX_BYTES, next);
-      frame.from = from;
-      frame.to = to;
-      frame.isFlood = to === undefined;
-      frame.isJudged = isJudged;
-      const code = this.refusal(port.program.departure, now);
-      if (code === PASS) {
-        count += 1;
-        continue;
+    try {
+      let begin = run.start;
+      let count = 0;
+      for (let at = begin, next = at; at < end; at = next) {
+        next = at + PREFIX_BYTES + view.getUint32(at);
+        frame.look(view, at + PREFIX_BYTES, next);
+        frame.from = from;
+        frame.to = to;
+        frame.isFlood = to === undefined;
+        frame.isJudged = isJudged;
+        const code = this.refusal(port.program.departure, now);
+        if (code === PASS) {
+          count += 1;
+          continue;
+        }
+        if (code !== TAKEN) port.counters.drops[code]! += 1;
+        if (count > 0) hand(run, begin, at, count, passing, port, isGroup);
+        begin = next;
+        count = 0;
       }
-      if (code !== TAKEN) port.counters.drops[code]! += 1;
-      hand(at);
-      begin = next;
+      if (count > 0) hand(run, begin, end, count, passing, port, isGroup);
+    } finally {
+      this.level -= 1;
     }
-    hand(end);
-    this.level -= 1;
   }
 
   private refusal(checks: readonly FrameCheck[], now: number): number {
@@ -172,6 +167,32 @@ export class Delivery {
       if (code !== PASS) return code;
     }
     return PASS;
+  }
+}
+
+/** Hands the `count` frames at begin..end of a run to a port, as a run of their own. */
+function hand(
+  run: FrameRun,
+  begin: number,
+  end: number,
+  count: number,
+  part: FrameRun,
+  port: HubPort,
+  isGroup: boolean,
+): void {
+  shareRun(part, run);
+  part.start = begin;
+  part.end = end;
+  part.count = count;
+  const depth = runScratch.depth;
+  try {
+    // A sink may write before the run that it is given (port.ts), and the frame there is still to go to others.
+    const isAmidst = port.kind === "monitor" && begin !== run.start;
+    const bytes = end - begin - count * PREFIX_BYTES;
+    port.egress(isAmidst ? runScratch.copy(part) : part, bytes, isGroup);
+  } finally {
+    runScratch.release(depth);
+    releaseRun(part);
   }
 }
 
