@@ -17,7 +17,10 @@ import type { PortIdentity, PortKind } from "./port-identity.ts";
 import type { PortProgram } from "./port-program.ts";
 import { checksMac, KIND_RULES, macLimitOf, type PortAccess } from "./port-rules.ts";
 import { runScratch } from "./run-scratch.ts";
-import { isUrgent } from "./urgent.ts";
+import { isUrgent, MAX_URGENT_BYTES } from "./urgent.ts";
+
+/** Of the tag that egress may take off. */
+const TAG_BYTES = 4;
 
 /** What a socket needs of the switch that it is built into. */
 export interface Switch {
@@ -146,7 +149,6 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
   private egressUrgent(run: FrameRun, isGroup: boolean): void {
     const { view } = run;
     const one = (this.one ??= emptyRun(run.bytes));
-    const depth = runScratch.depth;
     for (let at = run.start, next = at; at < run.end; at = next) {
       const size = view.getUint32(at);
       next = at + 4 + size;
@@ -154,14 +156,25 @@ export class HubPort implements FrameSink, MacOwner, PortIdentity {
       one.start = at;
       one.end = next;
       one.count = 1;
-      const mayPass =
-        isUrgent(view, at + 4, size) &&
-        this.cable.deliverUrgent?.(rewritten(one, this.program.egress)) === true;
-      runScratch.release(depth);
-      if (mayPass) this.counters.countEgress(isGroup, 1, size);
-      else this.counters.drops[DROP.queue_full]! += 1;
+      if (size <= MAX_URGENT_BYTES + TAG_BYTES && this.tookUrgent(one)) {
+        this.counters.countEgress(isGroup, 1, size);
+      } else {
+        this.counters.drops[DROP.queue_full]! += 1;
+      }
     }
     releaseRun(one);
+  }
+
+  /** Judges the frame as the cable will see it: below the tag that the hub takes off, urgency is not looked for. */
+  private tookUrgent(one: FrameRun): boolean {
+    const depth = runScratch.depth;
+    try {
+      const run = rewritten(one, this.program.egress);
+      const size = run.end - run.start - 4;
+      return isUrgent(run.view, run.start + 4, size) && this.cable.deliverUrgent?.(run) === true;
+    } finally {
+      runScratch.release(depth);
+    }
   }
 
   /** Lets the cable send what it was given. */

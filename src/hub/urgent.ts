@@ -11,7 +11,7 @@ const MAX_ICMP_FRAME_BYTES = 128;
 const MAX_ICMPV6_FRAME_BYTES = 148;
 
 /** A voice packet fits; a flow of large frames is bulk, whatever it is marked as. */
-const MAX_URGENT_BYTES = 256;
+export const MAX_URGENT_BYTES = 256;
 /** Bits of the ECN field, which say nothing of urgency. */
 const DSCP_MASK = 0xfc;
 /** "Throughput" of the old type of service: marked as what can wait. */

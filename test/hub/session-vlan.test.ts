@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import type { HubOptionName } from "../../src/config/hub-options.ts";
 import { DEFAULT_HUB_SETTINGS } from "../../src/hub/hub-settings.ts";
-import { emptyRun } from "../../src/hub/port.ts";
+import { emptyRun, type FrameRun } from "../../src/hub/port.ts";
+import { framesOf } from "../support/array-port.ts";
 import { toHex } from "../support/hex.ts";
 import { arp, BROADCAST, frame, ipv4, ipv6, lan, linkLocal, mac } from "./frames.ts";
 import { type Plugged, World } from "./world.ts";
@@ -81,6 +82,38 @@ describe("sessionVlan()", () => {
     const monitor = at.attach("monitor", { vlan_id: 200 });
     trunk.send(tagged(frames[1]!, 200), tagged(frames[1]!, 201));
     expect(hex(monitor.take())).toEqual(hex([frames[1]!]));
+  });
+
+  test("what a monitoring port does not see reaches its destination unharmed", () => {
+    const { world: at, trunk } = world();
+    const monitor = at.attach("monitor", { vlan_id: 200 });
+    const peer = at.attach("bridge");
+    peer.send(frame({ to: mac(1), from: mac(9), size: 60 }));
+    trunk.take();
+    for (const to of [mac(9), BROADCAST]) {
+      const sent = [
+        ipv4({ to, from: mac(1), ip: lan(1), body }),
+        frame({ to, from: mac(1), tags: [200], size: 90 }),
+      ];
+      monitor.take();
+      trunk.send(...sent);
+      expect(monitor.take()).toHaveLength(1);
+      expect(hex(peer.take())).toEqual(hex(sent));
+    }
+  });
+
+  test("a full session gets its urgent frames, without the tag", () => {
+    const { world: at, member, trunk } = world();
+    const urgent: string[] = [];
+    member.ready = false;
+    Object.assign(member, {
+      deliverUrgent: (run: FrameRun) => urgent.push(...hex(framesOf(run))) > 0,
+    });
+    const asks = arp({ ...all, ip: lan(1) });
+    const bulk = frame({ ...all, payload: body, size: 1500 });
+    trunk.send(tagged(asks, 200), tagged(bulk, 200));
+    expect(urgent).toEqual(hex([asks]));
+    expect(at.drops(member)).toEqual({ queue_full: 1 });
   });
 
   test("VlanTypeId is the type of tags put on and taken off, and the switch knows it", () => {
