@@ -9,6 +9,8 @@ export interface DelayedFrame<Source> {
   readonly from: Source;
   readonly isJudged: boolean;
   readonly due: number;
+  /** Of frames that are due together the one that came first goes first. */
+  readonly order: number;
 }
 
 const PREFIX_BYTES = 4;
@@ -23,6 +25,7 @@ export class DelayLine<Source> {
   /** A heap: the frame at n is not due before the one at (n - 1) / 2. */
   readonly #heap: DelayedFrame<Source>[] = [];
   #bytes = 0;
+  #order = 0;
   #timer: Timer | undefined;
 
   /** @param afterwards called when all frames that were due have been released */
@@ -50,7 +53,9 @@ export class DelayLine<Source> {
     );
     run.end = bytes.length;
     run.count = 1;
-    const delayed = { run, from, isJudged: frame.isJudged, due: this.#clock.now() + delayMs };
+    const due = this.#clock.now() + delayMs;
+    const delayed = { run, from, isJudged: frame.isJudged, due, order: this.#order };
+    this.#order += 1;
     this.#push(delayed);
     if (this.#heap[0] === delayed) this.#schedule();
     return true;
@@ -74,16 +79,20 @@ export class DelayLine<Source> {
 
   #run(): void {
     const now = this.#clock.now();
-    for (
-      let first = this.#heap[0];
-      first !== undefined && first.due <= now;
-      first = this.#heap[0]
-    ) {
-      this.#pop();
-      this.#bytes -= first.run.end - PREFIX_BYTES + RECORD_BYTES;
-      this.#release(first);
+    try {
+      for (
+        let first = this.#heap[0];
+        first !== undefined && first.due <= now;
+        first = this.#heap[0]
+      ) {
+        this.#pop();
+        this.#bytes -= first.run.end - PREFIX_BYTES + RECORD_BYTES;
+        this.#release(first);
+      }
+    } finally {
+      // Also after a port has thrown: what still waits must not wait for ever.
+      this.#schedule();
     }
-    this.#schedule();
     this.#afterwards();
   }
 
@@ -92,7 +101,7 @@ export class DelayLine<Source> {
     let at = heap.length;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (heap[parent]!.due <= frame.due) break;
+      if (isBefore(heap[parent]!, frame)) break;
       heap[at] = heap[parent]!;
       at = parent;
     }
@@ -108,11 +117,15 @@ export class DelayLine<Source> {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1]!.due < heap[child]!.due) child += 1;
-      if (last.due <= heap[child]!.due) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
+      if (isBefore(last, heap[child]!)) break;
       heap[at] = heap[child]!;
       at = child;
     }
     heap[at] = last;
   }
+}
+
+function isBefore(a: DelayedFrame<unknown>, b: DelayedFrame<unknown>): boolean {
+  return a.due === b.due ? a.order < b.order : a.due < b.due;
 }

@@ -123,6 +123,35 @@ test("a rule delays frames of one direction, and they go on from learning", () =
   world.close();
 });
 
+test("frames that are delayed by the same time keep their order, those of one moment too", () => {
+  const world = new AccessWorld([pass({ delayMs: 100 })], { NoIpTable: 1 });
+  const from = world.attach("from");
+  const to = world.attach("to");
+  const sent = Array.from({ length: 200 }, (_, n) => bytesOf({ ...UDP, fromPort: 1000 + n }));
+  from.send(...sent);
+  world.clock.advance(100);
+  expect(to.take()).toEqual(sent);
+  world.close();
+});
+
+test("frames that wait go on in time, also after one whose receiver has failed", () => {
+  const world = new AccessWorld([pass({ fromUser: user("from"), delayMs: 100 })]);
+  const from = world.attach("from");
+  const to = world.attach("to");
+  from.send(bytesOf(HELLO));
+  world.clock.advance(10);
+  from.send(bytesOf(UDP));
+  to.onDeliver = () => {
+    throw new Error("receiver");
+  };
+  expect(() => world.clock.advance(90)).toThrow("receiver");
+  to.onDeliver = undefined;
+  to.take();
+  world.clock.advance(10);
+  expect(to.take()).toEqual([bytesOf(UDP)]);
+  world.close();
+});
+
 test("a delayed frame is not asked about again where rules name receivers", () => {
   const world = new AccessWorld([
     pass({ priority: 100, delayMs: 50 }),
