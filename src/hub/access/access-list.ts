@@ -130,10 +130,10 @@ export class AccessList {
 
   /** False if no rule can ever be met by frames that go to this port. */
   concernsDeparture(port: PortIdentity): boolean {
-    return (
-      this.#departure.size > 0 &&
-      (this.#isOpen || this.#departure.hasFor(this.#classOf(port).terms))
-    );
+    if (this.#departure.size === 0) return false;
+    // Asked in any case: it finds out that the port is in another group, which its receivers have to know.
+    const { terms } = this.#classOf(port);
+    return this.#isOpen || this.#departure.hasFor(terms);
   }
 
   /** The rules for frames from this port, before it is known where they go; good for this generation. */

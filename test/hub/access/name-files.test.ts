@@ -189,3 +189,29 @@ test("systemNameFiles refuses what is larger than a list of names may be", async
     rmSync(folder, { recursive: true });
   }
 });
+
+test("a sender in another group is met by other rules at once, where files say who else is", () => {
+  const folder = mkdtempSync(join(tmpdir(), "names-"));
+  try {
+    const path = join(folder, "names");
+    writeFileSync(path, "guard\n");
+    const world = new AccessWorld([
+      drop({ fromUser: { kind: "name", name: "guests" }, toUser: { kind: "include", path } }),
+    ]);
+    const alice = world.attach("alice", { group: "staff" });
+    const guard = world.attach("guard");
+    const hello = bytesOf({ ...FRAME, toMac: BROADCAST });
+    for (const [group, wanted] of [
+      ["staff", 1],
+      ["guests", 0],
+      ["staff", 1],
+    ] as const) {
+      alice.at.reconfigure(alice.at.policy, { group });
+      alice.send(hello);
+      expect(guard.take()).toHaveLength(wanted);
+    }
+    world.close();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
