@@ -84,24 +84,6 @@ describe("sessionVlan()", () => {
     expect(hex(monitor.take())).toEqual(hex([frames[1]!]));
   });
 
-  test("what a monitoring port does not see reaches its destination unharmed", () => {
-    const { world: at, trunk } = world();
-    const monitor = at.attach("monitor", { vlan_id: 200 });
-    const peer = at.attach("bridge");
-    peer.send(frame({ to: mac(1), from: mac(9), size: 60 }));
-    trunk.take();
-    for (const to of [mac(9), BROADCAST]) {
-      const sent = [
-        ipv4({ to, from: mac(1), ip: lan(1), body }),
-        frame({ to, from: mac(1), tags: [200], size: 90 }),
-      ];
-      monitor.take();
-      trunk.send(...sent);
-      expect(monitor.take()).toHaveLength(1);
-      expect(hex(peer.take())).toEqual(hex(sent));
-    }
-  });
-
   test("a full session gets its urgent frames, without the tag", () => {
     const { world: at, member, trunk } = world();
     const urgent: string[] = [];

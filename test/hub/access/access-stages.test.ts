@@ -123,6 +123,22 @@ test("a rule delays frames of one direction, and they go on from learning", () =
   world.close();
 });
 
+test("a frame that a monitoring port may not see reaches its destination unharmed", () => {
+  const world = new AccessWorld([drop({ toUser: user("eye"), family: 4, proto: 17 })]);
+  const eye = world.attach("eye", { kind: "monitor" });
+  const from = world.attach("from");
+  const to = world.attach("to");
+  to.send(bytesOf({ ...HELLO, fromMac: FRAME.toMac }));
+  for (const toMac of [FRAME.toMac, BROADCAST]) {
+    eye.take();
+    const sent = [bytesOf({ ...UDP, toMac }), bytesOf({ ...HELLO, toMac })];
+    from.send(...sent);
+    expect(eye.take()).toEqual([sent[1]!]);
+    expect(to.take()).toEqual(sent);
+  }
+  world.close();
+});
+
 test("frames that are delayed by the same time keep their order, those of one moment too", () => {
   const world = new AccessWorld([pass({ delayMs: 100 })], { NoIpTable: 1 });
   const from = world.attach("from");
