@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { messageOf, VpnError } from "../base/errors.ts";
+import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 
 /** Of whom counters are kept. A hub's own row has no name. */
 export type CounterKind = "hub" | "user" | "group";
@@ -28,6 +28,16 @@ interface Stored {
   readonly value_json: string;
 }
 
+function valuesOf(json: string): Omit<CounterRow, "kind" | "hub" | "name"> {
+  try {
+    return JSON.parse(json) as Omit<CounterRow, "kind" | "hub" | "name">;
+  } catch (error) {
+    throw new ExitError(EXIT.data, `Cannot read a counter of state.db: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 /** The counters of state.db. */
 export class CounterStore {
   readonly #database: Database;
@@ -36,17 +46,12 @@ export class CounterStore {
     this.#database = database;
   }
 
-  /** All rows of a hub. */
+  /** All rows of a hub. @throws ExitError 65 for one that is damaged */
   read(hub: string): CounterRow[] {
     return this.#database
       .query<Stored, [string]>("SELECT kind, name, value_json FROM counter WHERE hub = ?")
       .all(hub.toLowerCase())
-      .map(({ kind, name, value_json: json }) => ({
-        ...(JSON.parse(json) as Omit<CounterRow, "kind" | "hub" | "name">),
-        kind,
-        name,
-        hub,
-      }));
+      .map(({ kind, name, value_json: json }) => ({ ...valuesOf(json), kind, name, hub }));
   }
 
   /** Replaces these rows, all or none. @throws VpnError `state_write` */

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Database } from "bun:sqlite";
+import { EXIT } from "../../src/base/errors.ts";
 import { COUNTER_TABLE, type CounterRow, CounterStore } from "../../src/config/counter-store.ts";
 
 const row = (change: Partial<CounterRow> = {}): CounterRow => ({
@@ -36,4 +37,13 @@ test("CF-19 write() that fails says so and keeps the old rows", () => {
   database.run("PRAGMA query_only = 1");
   expect(() => store.write([row({ logins: 9 })])).toThrow("Cannot write state.db");
   expect(store.read("home")[0]?.logins).toBe(2);
+});
+
+test("read() of a damaged row ends with 65 and says where it stands", () => {
+  using database = new Database(":memory:");
+  database.run(COUNTER_TABLE);
+  const store = new CounterStore(database);
+  store.write([row()]);
+  database.run("UPDATE counter SET value_json = '{'");
+  expect(() => store.read("home")).toThrow(expect.objectContaining({ exitCode: EXIT.data }));
 });
