@@ -201,6 +201,7 @@ function goesByNetwork(port: HubPort): boolean {
   return port.isNetworkSession || port.kind === "cascade";
 }
 
-function lose(counters: PortCounters, code: number, count: number): void {
+/** Counts frames as lost for a reason. */
+export function lose(counters: PortCounters, code: number, count: number): void {
   counters.drops[code]! += count;
 }

@@ -19,21 +19,33 @@ interface Checks {
   readonly departure: readonly FrameCheck[];
 }
 
+/** The last such frame that a port was sent. */
+interface Sent {
+  bytes: Uint8Array;
+  at: number;
+}
+
+/** By port, so that another policy or other settings of the hub do not forget it. */
+const lastSent = new WeakMap<PortIdentity, Sent>();
+
 const OFF: Checks = { arrival: [], departure: [] };
 
 /** Drops what a port has just been sent; the database lets the others pass. */
 export function dlinkEcho(port: PortIdentity, { settings }: HubParts): Checks {
   const { FixForDLinkBPDU, NoLookBPDUBridgeId } = settings.options;
   if (!FixForDLinkBPDU || !checksMac(port, settings.options)) return OFF;
-  let sent = NO_BYTES;
-  let sentAt = -Infinity;
+  let sent = lastSent.get(port);
+  if (sent === undefined) lastSent.set(port, (sent = { bytes: NO_BYTES, at: -Infinity }));
+  const last = sent;
   const isDlink = (frame: FrameView) => isFromDlink(frame, NoLookBPDUBridgeId === 0);
   return {
     arrival: [
       {
         check(frame, now) {
           const isEcho =
-            isDlink(frame) && now - sentAt < ECHO_MS && Buffer.compare(bytesOf(frame), sent) === 0;
+            isDlink(frame) &&
+            now - last.at < ECHO_MS &&
+            Buffer.compare(bytesOf(frame), last.bytes) === 0;
           return isEcho ? DROP.mac_spoof : PASS;
         },
       },
@@ -42,8 +54,8 @@ export function dlinkEcho(port: PortIdentity, { settings }: HubParts): Checks {
       {
         check(frame, now) {
           if (isDlink(frame)) {
-            sent = bytesOf(frame).slice();
-            sentAt = now;
+            last.bytes = bytesOf(frame).slice();
+            last.at = now;
           }
           return PASS;
         },

@@ -8,7 +8,7 @@ import {
   MIN_FRAME_BYTES,
 } from "../base/limits.ts";
 import { type MacAddress, readMac } from "../base/mac.ts";
-import { Delivery } from "./delivery.ts";
+import { Delivery, lose } from "./delivery.ts";
 import { DROP, PASS, TAKEN } from "./drop-reason.ts";
 import { type Fdb, LEARNT, MOVED, UNLEARNT } from "./fdb.ts";
 import type { FrameCheck } from "./frame-check.ts";
@@ -161,8 +161,8 @@ export class Forwarding {
         if (type < MIN_ETHERTYPE || type === ETHERTYPE.VLAN || type === tagType) {
           vlan = vlanIdOf(view, start, size, type, tagType);
           if (vlan !== CUT && !keepsVlans) vlan = 0;
-          const bridge =
-            type < MIN_ETHERTYPE && vlan !== CUT ? this.bridgeIdAt(view, start, type) : -1;
+          const mayTell = type < MIN_ETHERTYPE && vlan !== CUT && this.learnsBridgeIds;
+          const bridge = mayTell ? bridgeIdAt(view, start, type) : -1;
           if (bridge >= 0) {
             word1 = (word1 & 0xffff0000) | view.getUint16(bridge);
             word2 = view.getInt32(bridge + 2);
@@ -233,15 +233,6 @@ export class Forwarding {
     if (count > 0) this.delivery.emit(from, target, out, begin, at, count, targetJudged, now);
   }
 
-  /** Where the address lies that is learnt instead of the source, or -1. */
-  private bridgeIdAt(view: DataView, start: number, length: number): number {
-    if (!this.learnsBridgeIds) return -1;
-    const at = bridgeIdAt(view, start, length);
-    // A bridge without an address is learnt by that of its frames.
-    const isUsable = at >= 0 && (view.getUint8(at) & 1) === 0 && !isZero(view, at);
-    return isUsable ? at : -1;
-  }
-
   /** A frame with the hub's own MAC as source: a probe that has come round, or forged. */
   private returned(
     { bytes }: FrameRun,
@@ -303,12 +294,4 @@ export class Forwarding {
     }
     return PASS;
   }
-}
-
-function isZero(view: DataView, at: number): boolean {
-  return view.getUint16(at) === 0 && view.getUint32(at + 2) === 0;
-}
-
-function lose(counters: PortCounters, code: number, count: number): void {
-  counters.drops[code]! += count;
 }

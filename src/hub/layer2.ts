@@ -69,13 +69,17 @@ export function isPause(word0: number, word1: number): boolean {
 }
 
 /**
- * Where the bridge identifier's address lies in a frame of the spanning tree, or -1 if the frame is none or ends
- * before it: LLC 42 42, then a configuration or rapid BPDU (IEEE 802.1D 9.3).
+ * Where the address lies that a frame of the spanning tree is learnt by: that of the bridge identifier in a
+ * configuration or rapid BPDU behind LLC 42 42 (IEEE 802.1D 9.3). -1 if the frame is none, ends before it, or tells of
+ * a bridge without an address of its own: such a frame is learnt by its source.
  * @param length the length field of the frame (IEEE 802.3)
  */
 export function bridgeIdAt(view: DataView, start: number, length: number): number {
   const isBpdu = view.getUint16(start + UNTAGGED_BYTES) === BPDU_SAPS;
-  return isBpdu && length >= LLC_BYTES + BPDU_BYTES ? start + UNTAGGED_BYTES + BRIDGE_ID_AT : -1;
+  if (!isBpdu || length < LLC_BYTES + BPDU_BYTES) return -1;
+  const at = start + UNTAGGED_BYTES + BRIDGE_ID_AT;
+  const isNobody = view.getUint16(at) === 0 && view.getUint32(at + 2) === 0;
+  return isNobody || (view.getUint8(at) & 1) !== 0 ? -1 : at;
 }
 
 /** The last 32 bits of the destination. */

@@ -141,6 +141,18 @@ describe("Hub options of the MAC table", () => {
     expect(world.drops(right)).toEqual({ mac_spoof: 3 });
   });
 
+  test("FixForDLinkBPDU holds for a BPDU that names no bridge, and over a change of settings", () => {
+    const world = new World();
+    configure(world, { FixForDLinkBPDU: 1 });
+    const [left, right] = [world.attach("bridge"), world.attach("local-bridge")];
+    const [mine, theirs] = [1, 2].map((age) => bpdu({ from: DLINK, bridge: 0, age }));
+    left.send(mine!);
+    configure(world, { FixForDLinkBPDU: 1, NoMacAddressLog: 1 });
+    right.send(theirs!, mine!);
+    expect(left.take()).toEqual([theirs!]);
+    expect(world.drops(right)).toEqual({ mac_spoof: 1 });
+  });
+
   test("mac-rules: group sources are learnt, broadcast is not", () => {
     const world = new World();
     const port = world.attach("bridge");
