@@ -24,6 +24,7 @@ export class PacketLog {
   readonly #caught = new PacketCatch();
   readonly #found = new Dissection();
   #turn: Timer | undefined;
+  #isClosed = false;
 
   constructor(sink: PacketSink, clock: Clock) {
     this.sink = sink;
@@ -33,12 +34,13 @@ export class PacketLog {
   /** Notes a frame; `flags` is its level with the bits above. */
   catch(frame: FrameView, kept: number, flags: number, from: PortIdentity): void {
     const about = { wall: this.#clock.wall(), level: flags, from, to: frame.to };
-    if (!this.#caught.add(frame, kept, about)) return this.sink.lose(1);
+    if (this.#isClosed || !this.#caught.add(frame, kept, about)) return this.sink.lose(1);
     this.#turn ??= this.#clock.after(0, () => this.#work());
   }
 
-  /** Makes lines of what was caught so far. The hub is about to close. */
+  /** Makes lines of what was caught so far. The hub is about to close: what its ports still send leaves no line. */
   close(): void {
+    this.#isClosed = true;
     this.#turn?.cancel();
     this.#turn = undefined;
     while (!this.#caught.isEmpty) this.#write();
