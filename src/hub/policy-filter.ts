@@ -147,6 +147,9 @@ interface PrivacyOptions {
 class PrivacyFilter implements FrameCheck {
   private readonly port: PortIdentity;
   private readonly options: PrivacyOptions;
+  /** The sender of the frame before, and whether he is this port's user. */
+  private sender: PortIdentity | undefined;
+  private isSameUser = false;
 
   constructor(port: PortIdentity, options: PrivacyOptions) {
     this.port = port;
@@ -158,13 +161,21 @@ class PrivacyFilter implements FrameCheck {
     const { passesGroups, passesArp, passesSameUser } = this.options;
     if (from === undefined || !from.policy.privacy_filter) return PASS;
     if (passesGroups && frame.isGroup) return PASS;
-    // User names are the same whatever their case (hub.md, conventions).
-    if (passesSameUser && from.user.toLowerCase() === this.port.user.toLowerCase()) return PASS;
+    if (passesSameUser && this.isOwn(from)) return PASS;
     if (passesArp) {
       frame.parse();
       if (frame.layer3 === "arp") return PASS;
     }
     return DROP.privacy_filter;
+  }
+
+  /** User names are the same whatever their case (hub.md, conventions). */
+  private isOwn(from: PortIdentity): boolean {
+    if (from !== this.sender) {
+      this.sender = from;
+      this.isSameUser = from.user.toLowerCase() === this.port.user.toLowerCase();
+    }
+    return this.isSameUser;
   }
 }
 
