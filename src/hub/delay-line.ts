@@ -27,6 +27,7 @@ export class DelayLine<Source> {
   #bytes = 0;
   #order = 0;
   #timer: Timer | undefined;
+  #isClosed = false;
 
   /** @param afterwards called when all frames that were due have been released */
   constructor(
@@ -39,10 +40,10 @@ export class DelayLine<Source> {
     this.#afterwards = afterwards;
   }
 
-  /** Copies the frame; false if there is no room. */
+  /** Copies the frame; false if there is no room, or the line is closed. */
   add(frame: FrameView, from: Source, delayMs: number): boolean {
     const size = frame.end - frame.start;
-    if (this.#bytes + size + RECORD_BYTES > MAX_DELAYED_BYTES) return false;
+    if (this.#isClosed || this.#bytes + size + RECORD_BYTES > MAX_DELAYED_BYTES) return false;
     this.#bytes += size + RECORD_BYTES;
     const bytes = new Uint8Array(PREFIX_BYTES + size);
     const run = emptyRun(bytes);
@@ -61,7 +62,9 @@ export class DelayLine<Source> {
     return true;
   }
 
-  clear(): void {
+  /** Forgets what waits, and takes nothing more. */
+  close(): void {
+    this.#isClosed = true;
     this.#heap.length = 0;
     this.#bytes = 0;
     this.#timer?.cancel();

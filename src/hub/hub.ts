@@ -305,7 +305,7 @@ export class Hub implements Switch {
   /** Ends every port; nothing can be attached afterwards. May be called twice. */
   close(reason: CloseReason = { code: "hub_closed" }): void {
     this.isClosed = true;
-    this.delays.clear();
+    this.delays.close();
     this.packetLog?.close();
     this.station.close();
     this.loops.close();

@@ -168,6 +168,15 @@ test("frames that wait go on in time, also after one whose receiver has failed",
   world.close();
 });
 
+test("what ports say while their hub closes is not delayed any more", () => {
+  const world = new AccessWorld([pass({ delayMs: 100 })]);
+  const first = world.attach("first");
+  const last = world.attach("last");
+  first.close = () => last.send(bytesOf(HELLO));
+  world.close();
+  expect(world.hub.totals().drops).toEqual({ delay_full: 1 });
+});
+
 test("a delayed frame is not asked about again where rules name receivers", () => {
   const world = new AccessWorld([
     pass({ priority: 100, delayMs: 50 }),
