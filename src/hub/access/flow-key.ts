@@ -17,7 +17,7 @@ export const DIM = {
   SOURCE_MAC: 13,
   DESTINATION_MAC: 14,
 } as const;
-export const DIMENSIONS = 15;
+const DIMENSIONS = 15;
 export const NONE = -1;
 export const ESTABLISHED = 0;
 /** SYN without ACK: the first segment of a connection. */
