@@ -27,7 +27,10 @@ interface Chapter {
 const CHAPTERS: Readonly<Record<string, Chapter>> = {
   access: { brief: "access lists of hubs: rules, order, redirects", text: accessChapter },
   cascade: { brief: "joining a hub to one of another server", text: cascadeChapter },
-  bridge: { brief: "hubs joined to interfaces of this machine, and vpn bridge", text: bridgeChapter },
+  bridge: {
+    brief: "hubs joined to interfaces of this machine, and vpn bridge",
+    text: bridgeChapter,
+  },
   client: { brief: "connecting a machine: accounts, addresses, certificates", text: clientChapter },
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },

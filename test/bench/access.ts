@@ -202,7 +202,8 @@ console.log(
   "Nanoseconds a frame takes through the hub, and how many of them are the access list's",
 );
 console.log(
-  "".padEnd(26) + ["one flow", "1,000 flows", "new flows"].map((kind) => kind.padStart(17)).join(""),
+  "".padEnd(26) +
+    ["one flow", "1,000 flows", "new flows"].map((kind) => kind.padStart(17)).join(""),
 );
 for (const list of LISTS.filter(({ name }) => name.includes(word))) {
   const none = KINDS.map((flows) => measure(list, 0, flows));
