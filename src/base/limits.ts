@@ -162,7 +162,10 @@ export const MAX_FORWARD_DEPTH = 8;
  * Ports that a hub has given frames without a flush. Each session among them holds a unit of its own meanwhile, of
  * which there are 768 (session/batch.ts): a flood to more sessions would be lost for the rest of them.
  */
-export const MAX_UNFLUSHED_PORTS = 256;
+export const MAX_UNFLUSHED_PORTS = 512;
+/** So many ports that were given nothing but broadcasts share the cost of a flush for as long as this. */
+export const FAN_OUT_PORTS = 128;
+export const FAN_OUT_PAUSE_MS = 3;
 /** Frames of one hub that access rules delay (robustness.md FR-23). */
 export const MAX_DELAYED_BYTES = 4 * 1024 * 1024;
 /** Lines about refused logins in a minute, of all sources: fail2ban must see each, a disk must not fill. */

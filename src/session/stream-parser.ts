@@ -7,7 +7,8 @@ import { emptyRun, type FrameRun, type FrameSink } from "../hub/port.ts";
 //   unit      = u32 n, n * (u32 size, size bytes)
 //   keepalive = u32 0xFFFFFFFF, u32 size, size bytes
 //
-// Stages: finish the item that the last chunk cut off, walk whole blocks where they lie, keep the cut tail.
+// Stages: finish the item that the last chunk cut off, walk whole blocks where they lie, keep the cut tail. Small units that
+// follow each other are moved together and go on as one run: what a hub does for a run it does once for them all.
 
 const KEEPALIVE_MARK = 0xffff_ffff;
 
@@ -19,6 +20,10 @@ const AT_KEEPALIVE_SIZE = 2;
 const IN_KEEPALIVE = 3;
 /** A body may begin with a word to the peer (protocol.md 17.6, hub.md 5.7); the longest one is shorter than this. */
 const NOTE_BYTES = 64;
+
+/** Blocks of a unit that are worth the move, and the run that they may make together. */
+const MAX_MOVED_BYTES = 2_048;
+const MAX_GATHERED_BYTES = 32_768;
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -42,6 +47,10 @@ export class StreamParser {
   #tail = NO_BYTES;
   #tailUsed = 0;
   readonly #run: FrameRun = emptyRun(NO_BYTES);
+  /** Blocks of the present chunk that have not been handed over: where they lie, and how many. */
+  #gatheredFrom = 0;
+  #gatheredTo = 0;
+  #gathered = 0;
   #tailView: DataView | undefined;
   #note = NO_BYTES;
   #noteUsed = 0;
@@ -55,38 +64,51 @@ export class StreamParser {
   }
 
   /**
-   * Delivers every whole frame of the chunk to the sink, without flushing it.
+   * Delivers every whole frame of the chunk to the sink, without flushing it. The chunk is the parser's: its bytes may be
+   * moved.
    * @throws ProtocolError `stream_block` or `stream_keepalive`: the connection must end.
    */
   feed(chunk: Uint8Array, sink: FrameSink): void {
     let at = this.#tailUsed > 0 ? this.#finishTail(chunk, sink) : 0;
     if (at === chunk.length && this.#state !== IN_KEEPALIVE) return;
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    try {
+      at = this.#walk(chunk, view, at, sink);
+    } finally {
+      // Also before an error: what stood before it is not lost.
+      this.#handOver(chunk, view, sink);
+    }
+    if (at < chunk.length) this.#keepTail(chunk, at);
+  }
+
+  /** Goes through the chunk from `at`; answers where it could not go on. */
+  #walk(chunk: Uint8Array, view: DataView, from: number, sink: FrameSink): number {
     const end = chunk.length;
+    let at = from;
     for (;;) {
       if (this.#state === IN_KEEPALIVE) {
         const passed = Math.min(this.#skip, end - at);
         if (passed > 0) this.#keepNote(chunk, at, passed);
         at += passed;
         this.#skip -= passed;
-        if (this.#skip > 0) return;
+        if (this.#skip > 0) return at;
         this.#state = AT_COUNT;
         this.items++;
+        this.#handOver(chunk, view, sink);
         this.#onKeepalive(this.#note.subarray(0, this.#noteUsed));
         this.#noteUsed = 0;
       }
       if (this.#state === AT_BLOCK) {
         at = this.#walkBlocks(chunk, view, at, sink);
-        if (this.#state === AT_BLOCK) break;
+        if (this.#state === AT_BLOCK) return at;
       }
-      if (end - at < 4) break;
+      if (end - at < 4) return at;
       this.#header(view.getUint32(at));
       at += 4;
     }
-    if (at < end) this.#keepTail(chunk, at);
   }
 
-  /** Walks blocks from `at` as long as they are whole, hands them over as one run, and returns where it stopped. */
+  /** Walks blocks from `at` as long as they are whole, gathers them, and returns where it stopped. */
   #walkBlocks(chunk: Uint8Array, view: DataView, at: number, sink: FrameSink): number {
     const start = at;
     const end = chunk.length;
@@ -100,10 +122,48 @@ export class StreamParser {
     const count = this.#blocksLeft - left;
     this.#blocksLeft = left;
     if (left === 0) this.#state = AT_COUNT;
-    if (count > 0) this.#deliver(chunk, view, start, at, count, sink);
+    if (count > 0) this.#gather(chunk, view, start, at, count, sink);
     // Only now, so that what stood before it is not lost.
     if (left > 0 && end - at >= 4) checkBlockSize(view.getUint32(at));
     return at;
+  }
+
+  #gather(
+    chunk: Uint8Array,
+    view: DataView,
+    start: number,
+    end: number,
+    count: number,
+    sink: FrameSink,
+  ): void {
+    const bytes = end - start;
+    const isSmall = bytes <= MAX_MOVED_BYTES;
+    if (
+      this.#gathered > 0 &&
+      isSmall &&
+      this.#gatheredTo - this.#gatheredFrom + bytes <= MAX_GATHERED_BYTES
+    ) {
+      chunk.copyWithin(this.#gatheredTo, start, end);
+      this.#gatheredTo += bytes;
+      this.#gathered += count;
+      return;
+    }
+    this.#handOver(chunk, view, sink);
+    if (isSmall) {
+      this.#gatheredFrom = start;
+      this.#gatheredTo = end;
+      this.#gathered = count;
+    } else {
+      this.#deliver(chunk, view, start, end, count, sink);
+    }
+  }
+
+  /** Delivers what was gathered. */
+  #handOver(chunk: Uint8Array, view: DataView, sink: FrameSink): void {
+    const count = this.#gathered;
+    if (count === 0) return;
+    this.#gathered = 0;
+    this.#deliver(chunk, view, this.#gatheredFrom, this.#gatheredTo, count, sink);
   }
 
   #header(word: number): void {

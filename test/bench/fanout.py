@@ -18,7 +18,7 @@ import time
 
 from sessions import GREETING, login, unpack
 
-FRAME_BYTES = 512
+FRAME_BYTES = 60
 
 
 def frame(number):

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ProtocolError } from "../../src/base/errors.ts";
+import type { FrameRun } from "../../src/hub/port.ts";
 import { StreamParser } from "../../src/session/stream-parser.ts";
 import vectors from "../vectors/data_stream.json" with { type: "json" };
 import { ArrayPort } from "../support/array-port.ts";
@@ -180,3 +181,63 @@ function errorOf(bytes: Uint8Array, cut: number): string {
     throw thrown;
   }
 }
+
+describe("units that follow each other in one chunk", () => {
+  /** A unit of one block whose bytes are all `fill`. */
+  const unit = (size: number, fill: number) =>
+    Buffer.concat([u32(1, size), new Uint8Array(size).fill(fill)]);
+
+  /** Frames of each run that was handed over, by their first byte. */
+  function runsOf(bytes: Uint8Array, onKeepalive: () => void = () => {}) {
+    const runs: number[][] = [];
+    const parser = new StreamParser({ inFrames: 0, inBytes: 0 }, onKeepalive);
+    const sink = {
+      ready: true,
+      onReady: undefined,
+      flush() {},
+      deliver({ view, start, end, count }: FrameRun) {
+        const frames: number[] = [];
+        for (let at = start; at < end; at += 4 + view.getUint32(at))
+          frames.push(view.getUint8(at + 4));
+        expect(frames.length).toBe(count);
+        runs.push(frames);
+      },
+    };
+    return { runs, feed: () => parser.feed(new Uint8Array(bytes), sink) };
+  }
+
+  test("small ones make one run, a large one goes on where it lies, in order", () => {
+    const { runs, feed } = runsOf(
+      Buffer.concat([unit(60, 1), unit(100, 2), unit(3_000, 3), unit(60, 4), unit(60, 5)]),
+    );
+    feed();
+    expect(runs).toEqual([[1, 2], [3], [4, 5]]);
+  });
+
+  test("a run that was gathered has a bound", () => {
+    const { runs, feed } = runsOf(
+      Buffer.concat(Array.from({ length: 40 }, (_, n) => unit(1_500, n))),
+    );
+    feed();
+    expect(runs.flat()).toEqual(Array.from({ length: 40 }, (_, n) => n));
+    expect(runs.every((run) => run.length * 1_504 <= 32_768)).toBe(true);
+    expect(runs.length).toBeLessThan(4);
+  });
+
+  test("what stands before a keep-alive or an error is handed over before it", () => {
+    const told: number[] = [];
+    const { runs, feed } = runsOf(
+      Buffer.concat([
+        unit(60, 1),
+        u32(KEEPALIVE, 0),
+        unit(60, 2),
+        unit(60, 3),
+        u32(1, 0xffff_fffe),
+      ]),
+      () => told.push(runs.length),
+    );
+    expect(feed).toThrow(ProtocolError);
+    expect(told).toEqual([1]);
+    expect(runs).toEqual([[1], [2, 3]]);
+  });
+});
