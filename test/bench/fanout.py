@@ -4,7 +4,7 @@
 COUNT sessions as sessions.py opens them. When all are up it prints a line. When the file GO is there one of them sends
 RATE broadcasts a second, each in a write of its own, while the others read and throw away. After SECONDS it prints one JSON line:
   {"sent": n, "delivered": n, "seconds": s}
-`delivered` counts frames by their bytes, which the four of a batch's own count make 1 % too many at most.
+`delivered` counts frames by their bytes, which the four of a batch's own count make 6 % too many at most.
 """
 import json
 import os

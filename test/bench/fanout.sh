@@ -2,7 +2,7 @@
 # fanout.sh [PEER[:OPT=VALUE,...]]... [--sessions 500] [--rate 1000] [--secs 8]
 #
 # What broadcasts cost a hub with many sessions: one session sends --rate of them a second
-# (512 bytes, each in a write of its own), all others get them. For each peer (default:
+# (60 bytes, each in a write of its own), all others get them. For each peer (default:
 # softether vpn): frames delivered a second, and the server's CPU microseconds for each;
 # last the ratios to the first peer. Peers as for scale.sh.
 set -u
@@ -38,5 +38,5 @@ measure_peer() {
 }
 
 many_measure measure_peer "$SESSIONS sessions, $RATE broadcasts a second for $SECS s"
-echo "date: $(date -u +%FT%TZ)   sessions: $SESSIONS   broadcasts: $RATE a second of 512 bytes"
+echo "date: $(date -u +%FT%TZ)   sessions: $SESSIONS   broadcasts: $RATE a second of 60 bytes"
 python3 "$BENCH_DIR/report.py" "$RESULTS"
