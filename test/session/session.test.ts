@@ -242,7 +242,7 @@ describe("Session frames", () => {
     const link = world.join(session, runBytes(frames));
     expect(hub.take().map(toHex)).toEqual(frames.map(toHex));
     link.handler.data(Buffer.concat([runBytes([frame(60)]), runBytes([frame(60)])]));
-    expect(hub.runs).toEqual([1, 1]);
+    expect(hub.runs).toEqual([2]);
     expect(hub.flushes).toBe(2);
     expect(session.stats).toMatchObject({ inFrames: 4, inBytes: 60 + 1_514 + 120 });
   });
