@@ -22,7 +22,6 @@ function pollUntilClosed(area: Int32Array, controlFd: number): void {
   const table = new Uint8Array((POLL_SLOTS + 1) * POLLFD_BYTES);
   const view = new DataView(table.buffer);
   const polledSlots = new Int32Array(POLL_SLOTS + 1);
-  const counterAt = addressOf(counter);
   const put = (count: number, fd: number, slot: number) => {
     view.setInt32(count * POLLFD_BYTES, fd, true);
     view.setInt16(count * POLLFD_BYTES + 4, POLLIN, true);
@@ -36,7 +35,7 @@ function pollUntilClosed(area: Int32Array, controlFd: number): void {
       count = put(count, Atomics.load(area, POLL_AREA.fds + slot), slot);
     }
     if (libc.poll(table, count, -1) < 0 && errno() !== EINTR) return;
-    if (view.getInt16(6, true) !== 0) libc.read(controlFd, counterAt, 8);
+    if (view.getInt16(6, true) !== 0) libc.read(controlFd, addressOf(counter), 8);
     let ready = 0;
     for (let n = 1; n < count; n += 1) {
       // An error is something to read, too: the reader learns of it.

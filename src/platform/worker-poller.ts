@@ -1,13 +1,12 @@
-// Where Linux AIO is refused: a thread blocks in poll(2) and wakes this one by a message. (`Atomics.waitAsync` is quicker
-// by some microseconds, but its wake-ups can get lost for good.)
+// Where Linux AIO is refused: a thread blocks in poll(2) and wakes this one by a message.
 import { VpnError } from "../base/errors.ts";
-import { addressOf, check, hasLibc, libc } from "./libc.ts";
+import { addressOf, check, libc } from "./libc.ts";
 import type { Poller, Watch } from "./poller.ts";
 import { POLL_AREA, POLL_SLOTS, SLOT_STATE, type PollWorkerStart } from "./poll-area.ts";
 
 const EFD_NONBLOCK_CLOEXEC = 0x80800;
+/** Named at each use: an address that was kept alone would not keep what lies there, and 0 wakes nobody. */
 const ONE = new BigUint64Array([1n]);
-const ONE_AT = hasLibc ? addressOf(ONE) : 0;
 
 /** In the executable the thread's code has its place from the root of the sources, elsewhere beside this file. */
 const WORKER = import.meta.url.includes("/$bunfs/")
@@ -66,7 +65,7 @@ class WorkerPoller implements Poller {
 
   readonly #wakeWorker = (): void => {
     // It fails only if the counter is full, and then the thread is awake.
-    libc.write(this.#controlFd, ONE_AT, 8);
+    libc.write(this.#controlFd, addressOf(ONE), 8);
   };
 
   #fire(): void {
