@@ -23,6 +23,7 @@ import { loadInstallation } from "./identity.ts";
 import { KnownServers } from "./known-servers.ts";
 import type { HostSettings, OpenHostSettings } from "./host-settings.ts";
 import type { OpenNic, VirtualNic } from "./nic.ts";
+import { pinCertificate } from "./pin.ts";
 import type { ClientEvent, ClientStatus } from "./status.ts";
 import { retryAfter } from "./retry.ts";
 
@@ -220,7 +221,7 @@ export class Client {
     const nic = this.#nic;
     const addressing = this.#addressing;
     if (nic === undefined || addressing === undefined) throw new Error("run() before attach()");
-    this.#pin();
+    pinCertificate(this.#verifier, this.#options.onEvent);
     if (session.welcome.policy.no_save_password) this.#forgetPassword();
     this.#host?.confirm();
     // Once: the interface and its routes outlive the session.
@@ -255,18 +256,6 @@ export class Client {
     } catch (error) {
       const message = `Cannot forget the password, which the hub wants: ${messageOf(error)}`;
       onEvent({ event: "warning", code: "no_save_password", message });
-    }
-  }
-
-  #pin(): void {
-    const { onEvent } = this.#options;
-    try {
-      const sha256 = this.#verifier.confirm();
-      if (sha256 !== undefined) onEvent({ event: "certificate_pinned", sha256 });
-    } catch (error) {
-      // A full disk: the session is as safe as its certificate, the next one will ask again.
-      const message = `Cannot remember the server's certificate: ${messageOf(error)}`;
-      onEvent({ event: "warning", code: "pin_failed", message });
     }
   }
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { messageOf, RefusedError } from "../base/errors.ts";
+import { RefusedError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import type { AccountConfig } from "../config/client-config.ts";
 import { formatServerAddress } from "../config/remote.ts";
@@ -19,6 +19,7 @@ import { describeError } from "./client-status.ts";
 import { loadInstallation } from "./identity.ts";
 import { KnownServers } from "./known-servers.ts";
 import { retryAfter } from "./retry.ts";
+import { pinCertificate } from "./pin.ts";
 import type { ClientEvent } from "./status.ts";
 
 export interface MonitorOptions {
@@ -138,7 +139,7 @@ export class Monitor {
   #plug(open: OpenSession): void {
     const { session, server } = open;
     const { onEvent, onSession, sink } = this.#options;
-    this.#pin();
+    pinCertificate(this.#verifier, this.#options.onEvent);
     onSession(session);
     session.plug(sink);
     open.begin();
@@ -150,17 +151,5 @@ export class Monitor {
       insecure: this.#verifier.isInsecure,
       message: session.welcome.message,
     });
-  }
-
-  #pin(): void {
-    const { onEvent } = this.#options;
-    try {
-      const sha256 = this.#verifier.confirm();
-      if (sha256 !== undefined) onEvent({ event: "certificate_pinned", sha256 });
-    } catch (error) {
-      // A full disk: the session is as safe as its certificate, the next one will ask again.
-      const message = `Cannot remember the server's certificate: ${messageOf(error)}`;
-      onEvent({ event: "warning", code: "pin_failed", message });
-    }
   }
 }
