@@ -24,7 +24,7 @@ function eventFd(): number {
 }
 const raise = (fd: number) => expect(libc.write(fd, addressOf(ONE), 8)).toBe(8);
 const lower = (fd: number) => expect(libc.read(fd, addressOf(counter), 8)).toBe(8);
-const openFds = () => new Set(readdirSync("/proc/self/fd"));
+const openFds = () => readdirSync("/proc/self/fd").length;
 
 /** Lets whatever is due be called: turns of the loop, of which the poller needs a few. */
 async function settle(): Promise<void> {
@@ -42,6 +42,17 @@ const METHODS: readonly [string, () => Poller][] = [
   ],
   ["a worker", openWorkerPoller],
 ];
+
+// First of all: threads of the other tests open and close descriptors as they end.
+test("Epoll.close() gives its descriptor back", () => {
+  const poller = METHODS[0]![1]();
+  opened.push(() => poller.close());
+  const before = openFds();
+  const epoll = Epoll.open(poller);
+  expect(openFds()).toBe(before + 1);
+  epoll.close();
+  expect(openFds()).toBe(before);
+});
 
 describe.each(METHODS)("Epoll over a poller by %s", (_, openPoller) => {
   function open(): Epoll {
@@ -158,23 +169,20 @@ describe.each(METHODS)("Epoll over a poller by %s", (_, openPoller) => {
     expect(turns).toBe(before);
   });
 
-  test("close() gives back what was opened, may come twice and from a handler", async () => {
-    const fd = eventFd();
-    const poller = openPoller();
-    opened.push(() => poller.close());
-    const before = openFds();
-    const epoll = Epoll.open(poller);
-    const own = openFds().difference(before);
-    expect(own.size).toBe(1);
+  test("close() may come twice, and from a handler", async () => {
+    const epoll = open();
     let calls = 0;
-    epoll.add(fd, () => {
+    const close = () => {
       calls += 1;
       epoll.close();
       epoll.close();
-    });
-    await until("the call", () => calls === 1);
+    };
+    epoll.add(eventFd(), close);
+    epoll.add(eventFd(), close);
+    await until("the call", () => calls > 0);
+    await settle();
+    expect(calls).toBe(1);
     expect(epoll.size).toBe(0);
-    expect(openFds().intersection(own).size).toBe(0);
   });
 });
 
