@@ -18,6 +18,7 @@ const LAYERS = [
   "l3-switch",
   "cascade",
   "bridge",
+  "ip-host",
   "interop",
   "session",
   "auth",

@@ -40,6 +40,7 @@ interface OffloadExports {
   merge(at: number, end: number): number;
   jobs(): number;
   refused(): number;
+  rangeSum(at: number, bytes: number): number;
 }
 
 const jobsAt = reserve(MAX_JOBS * JOB_BYTES);
@@ -79,6 +80,11 @@ export function mergeRefused(): number {
   return wasm.refused();
 }
 
+/** The folded sum of 16-bit words in network order (RFC 1071) of at most 1 MiB of packet memory. */
+export function rangeSum(at: number, bytes: number): number {
+  return wasm.rangeSum(at, bytes);
+}
+
 /** Entries in the vector of job `index`: one for headers, one for each frame. */
 export function jobVectors(index: number): number {
   return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES, true);
@@ -86,6 +92,21 @@ export function jobVectors(index: number): number {
 
 /** The jobs of the last `merge`, as devices write them. */
 export const JOBS: VectorList = { at: jobVectorAt, count: jobVectors };
+
+/** Offset of the headers of a job of several segments, as the kernel would take it: behind its virtio-net header. */
+export function jobHeadersAt(index: number): number {
+  return headersAt + index * HEADER_BYTES + VNET_HEADER_BYTES;
+}
+
+/** Bytes of those headers. */
+export function jobHeaderBytes(index: number): number {
+  return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES + JOB_HEADER_FIELD, true);
+}
+
+/** Bytes of payload of a job of several segments. */
+export function jobPayloadBytes(index: number): number {
+  return PACKET_VIEW.getInt32(jobsAt + index * JOB_BYTES + JOB_PAYLOAD_FIELD, true);
+}
 
 /** Bytes of the frames that a job stands for. */
 export function jobBytes(index: number): number {
@@ -133,7 +154,7 @@ function instantiate(): OffloadExports {
 
 function isOffload(exported: unknown): exported is OffloadExports {
   const functions = new Map(Object.entries(exported ?? {}));
-  return ["init", "cut", "cutFrames", "merge", "jobs", "refused"].every(
+  return ["init", "cut", "cutFrames", "merge", "jobs", "refused", "rangeSum"].every(
     (name) => typeof functions.get(name) === "function",
   );
 }

@@ -65,6 +65,11 @@ export function fold(total: u64): u16 {
   return <u16>total;
 }
 
+/** The folded sum of a range as a number in network order, for those outside who go on adding. At most 1 MiB. */
+export function rangeSum(at: usize, bytes: i32): i32 {
+  return <i32>bswap<u16>(fold(sum(at, bytes)));
+}
+
 /** A number as the word that it is on the wire, for adding to a sum or storing. */
 export function wireWord(value: i32): u16 {
   return bswap<u16>(<u16>value);
