@@ -128,6 +128,7 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   17: "EEXIST (exists already)",
   19: "ENODEV (no such device)",
   22: "EINVAL (invalid argument)",
+  23: "ENFILE (too many open files in the system)",
   24: "EMFILE (too many open files)",
   28: "ENOSPC (no space left on device)",
   32: "EPIPE (broken pipe)",
@@ -138,9 +139,12 @@ const ERRNO_NAMES: Readonly<Record<number, string>> = {
   99: "EADDRNOTAVAIL (address not available)",
   100: "ENETDOWN (network is down)",
   101: "ENETUNREACH (network unreachable)",
+  104: "ECONNRESET (connection reset by peer)",
   105: "ENOBUFS (no buffer space)",
   110: "ETIMEDOUT (timed out)",
   111: "ECONNREFUSED (connection refused)",
+  112: "EHOSTDOWN (host is down)",
+  113: "EHOSTUNREACH (no route to host)",
 };
 
 export function errnoName(errno: number): string {
