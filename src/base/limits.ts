@@ -232,3 +232,13 @@ export const MAX_FILTER_CHARS = 4096;
 export const MAX_FILTER_DEPTH = 64;
 /** Frames of a monitoring client that wait for a slow disk or reader, twice: those being written, and the next. */
 export const MAX_CAPTURE_BYTES = 8 << 20;
+
+/** NAT entries of a hub, and of one inside address of it (robustness.md 2). */
+export const MAX_NAT_ENTRIES = 65_536;
+export const MAX_NAT_ENTRIES_PER_ADDRESS = 16_384;
+/** What a DHCP server may be told to hand out: routes (hub.md 11.1), name or time servers, addresses of certain MACs. */
+export const MAX_DHCP_ROUTES = 64;
+export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
+export const MAX_FIXED_LEASES = 4096;
+/** Name servers that a DNS relay tries. */
+export const MAX_RESOLVERS = 8;

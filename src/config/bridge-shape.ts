@@ -1,11 +1,11 @@
-import { type MacAddress, isGroupMac, tryParseMac } from "../base/mac.ts";
+import type { MacAddress } from "../base/mac.ts";
 import {
   MAX_BRIDGES_PER_HUB,
   MAX_BRIDGE_MTU,
   MAX_INTERFACE_NAME_BYTES,
   MIN_BRIDGE_MTU,
 } from "../base/limits.ts";
-import { bool, integer, textOf } from "./scalar-shapes.ts";
+import { bool, integer, stationMac, textOf } from "./scalar-shapes.ts";
 import {
   list,
   type Named,
@@ -62,14 +62,6 @@ const tapName: Shape<string> = textOf(
   (name) => (/^[A-Za-z0-9\-_.#]{1,255}$/.test(name) ? name : undefined),
 );
 
-const mac: Shape<MacAddress> = textOf(
-  'the MAC of a station such as "5e:00:53:00:00:01"',
-  (written) => {
-    const found = tryParseMac(written);
-    return found === undefined || found === 0 || isGroupMac(found) ? undefined : found;
-  },
-);
-
 /** `tap_lan` for "LAN": lower case, cut to what the kernel takes (hub.md 14.3). */
 function tapDevice(name: string): string {
   return `tap_${name.toLowerCase()}`.slice(0, MAX_INTERFACE_NAME_BYTES);
@@ -83,7 +75,7 @@ const keys = table({
   limit_broadcast: setting(bool, false),
   promiscuous: optional(bool),
   mtu: optional(integer(MIN_BRIDGE_MTU, MAX_BRIDGE_MTU)),
-  mac: optional(mac),
+  mac: optional(stationMac),
 });
 
 const one: Shape<BridgeConfig> = refine(keys, (value, node, place) => {

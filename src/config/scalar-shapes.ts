@@ -1,6 +1,7 @@
 import { tryParseDuration } from "../base/duration.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { type Net, tryParseNet } from "../base/ip.ts";
+import { isGroupMac, type MacAddress, tryParseMac } from "../base/mac.ts";
 import { mismatch, type Place, type Shape } from "./shape.ts";
 import { isWorldReadable } from "./source-files.ts";
 import type { TomlNode } from "./toml-tree.ts";
@@ -60,6 +61,18 @@ export function choice<const T extends string>(...values: readonly T[]): Shape<T
 }
 
 export const net: Shape<Net> = textOf('a network such as "192.168.30.0/24"', tryParseNet);
+
+/** Of one host: neither a group's nor all zeros. */
+export const stationMac: Shape<MacAddress> = textOf(
+  'the MAC of a station such as "5e:00:53:00:00:01"',
+  tryParseStationMac,
+);
+
+/** Undefined for all that is not the MAC of one host. */
+export function tryParseStationMac(written: string): MacAddress | undefined {
+  const found = tryParseMac(written);
+  return found === undefined || found === 0 || isGroupMac(found) ? undefined : found;
+}
 
 const RATE_UNITS = { bit: 1, kbit: 1e3, Mbit: 1e6, Gbit: 1e9 } as const;
 
