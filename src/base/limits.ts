@@ -242,3 +242,31 @@ export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
 export const MAX_FIXED_LEASES = 4096;
 /** Name servers that a DNS relay tries. */
 export const MAX_RESOLVERS = 8;
+/**
+ * DNS messages of guests and their resolvers (robustness.md 2). `udpBytes` is what goes to a guest by UDP: the size
+ * that resolvers have agreed upon for EDNS, beyond which they ask by TCP.
+ */
+export const DNS_LIMITS = {
+  messageBytes: 65_535,
+  nameBytes: 255,
+  labelBytes: 63,
+  pointerJumps: 16,
+  records: 64,
+  udpBytes: 4096,
+} as const;
+/** Questions of one inner address: a page with a hundred names, twice over; what comes faster is lost. */
+export const DNS_QUESTIONS_PER_S = 500;
+/** Questions that wait for an answer, of all guests and of one, and the sockets that they share. */
+export const MAX_DNS_PENDING = { all: 2048, perAddress: 256 } as const;
+export const MAX_DNS_SOCKETS = 256;
+/** A resolver is given this long before the next one is asked; all of them together this long (robustness.md DN-07). */
+export const DNS_RETRY_MS = 1_000;
+export const DNS_TIMEOUT_MS = 4_500;
+/** A resolver that let others answer for it is asked last for this long. */
+export const DNS_SILENCE_MS = 30_000;
+/** Resolvers that are used of those named. */
+export const MAX_DNS_RESOLVERS = 8;
+/** Inner addresses whose rate is followed; the one that was quiet longest goes first. */
+export const MAX_DNS_ASKERS = 4096;
+/** A resolv.conf; real ones have some hundred bytes. */
+export const MAX_RESOLV_CONF_BYTES = 65_536;
