@@ -270,3 +270,24 @@ export const MAX_DNS_RESOLVERS = 8;
 export const MAX_DNS_ASKERS = 4096;
 /** A resolv.conf; real ones have some hundred bytes. */
 export const MAX_RESOLV_CONF_BYTES = 65_536;
+
+/** Virtual layer 3 switches, and of each the hubs it leads to, its addresses in one of them, its routes (hub.md 12.1). */
+export const MAX_L3_SWITCHES = 4096;
+export const MAX_L3_INTERFACES = 4096;
+export const MAX_L3_ADDRESSES = 16;
+export const MAX_L3_ROUTES = 4096;
+export const DEFAULT_L3_MTU = 1500;
+/** RFC 8200 5. */
+export const MIN_IPV6_MTU = 1280;
+/** Packets of an L3 switch that wait until somebody has told his MAC: for one next hop, and in all (hub.md 12.2). */
+export const MAX_WAITING_PER_NEIGHBOR = 64;
+export const MAX_WAITING_PACKETS = 10_000;
+/** Neighbours of a software host on one link, and how many of them may not have answered yet. */
+export const MAX_NEIGHBORS = 8192;
+export const MAX_UNRESOLVED_NEIGHBORS = 1024;
+/** A neighbour that has answered is not asked again for so long, if it is used (RFC 4861 10, hub.md 12.2). */
+export const NEIGHBOR_REACHABLE_MS = 30_000;
+/** Between questions; how many go to everybody before packets are given up, and to the last known MAC alone. */
+export const NEIGHBOR_RETRY_MS = 1_000;
+export const NEIGHBOR_GIVE_UP_ASKS = 5;
+export const NEIGHBOR_PROBES = 3;
