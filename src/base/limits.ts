@@ -236,6 +236,8 @@ export const MAX_CAPTURE_BYTES = 8 << 20;
 /** NAT entries of a hub, and of one inside address of it (robustness.md 2). */
 export const MAX_NAT_ENTRIES = 65_536;
 export const MAX_NAT_ENTRIES_PER_ADDRESS = 16_384;
+/** TCP flows of one inside address whose targets have not accepted yet. */
+export const MAX_HALF_OPEN_PER_ADDRESS = 1024;
 /** What a DHCP server may be told to hand out: routes (hub.md 11.1), name or time servers, addresses of certain MACs. */
 export const MAX_DHCP_ROUTES = 64;
 export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
@@ -291,3 +293,5 @@ export const NEIGHBOR_REACHABLE_MS = 30_000;
 export const NEIGHBOR_RETRY_MS = 1_000;
 export const NEIGHBOR_GIVE_UP_ASKS = 5;
 export const NEIGHBOR_PROBES = 3;
+/** ICMP errors of one software host or router: a traceroute of 30 hops sends 90 probes at once (robustness.md IP-08). */
+export const ICMP_ERRORS = { perSecond: 200, burst: 100 } as const;
