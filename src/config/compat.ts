@@ -5,6 +5,8 @@ export const COMPAT_NAMES = [
   "polling",
   "session-end",
   "loop-probe",
+  "nat-errors",
+  "dhcp",
 ] as const;
 
 export type CompatName = (typeof COMPAT_NAMES)[number];

@@ -18,6 +18,7 @@ export type ConfigStep =
   | UserStep
   | CascadeStep
   | BridgeStep
+  | SecureNatStep
   | { readonly kind: "server_changed"; readonly changed: readonly ServerField[] }
   | { readonly kind: "tls_changed" }
   | { readonly kind: "log_changed" }
@@ -60,6 +61,13 @@ export interface BridgeStep {
   readonly device: string;
 }
 
+/** The SecureNAT of a hub that comes or goes has no step of its own. */
+export interface SecureNatStep {
+  readonly kind: "securenat_added" | "securenat_changed" | "securenat_removed";
+  /** Name of the hub. */
+  readonly hub: string;
+}
+
 const HUB_FIELDS = [
   "name",
   "online",
@@ -90,6 +98,7 @@ const USER_FIELDS = [
   "group",
   "credential",
   "totp",
+  "address",
 ] as const;
 /** `policy` stands for the effective one: it changes with the group's and the hub's, too. */
 export type UserField = (typeof USER_FIELDS)[number] | "policy";
@@ -176,6 +185,15 @@ function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {
       steps.push({ kind: "bridge_changed", hub, device: next.device });
   }
   for (const { device } of bridges.removed) steps.push({ kind: "bridge_removed", hub, device });
+  if (!Bun.deepEquals(before.secureNat, after.secureNat, true)) {
+    const change =
+      before.secureNat === undefined
+        ? "added"
+        : after.secureNat === undefined
+          ? "removed"
+          : "changed";
+    steps.push({ kind: `securenat_${change}`, hub });
+  }
   return steps;
 }
 

@@ -14,6 +14,7 @@ import { DEFAULT_POLICY } from "./policy.ts";
 import { bool, choice, integer, net, text } from "./scalar-shapes.ts";
 import { radius } from "./radius-shape.ts";
 import type { GroupConfig, HubConfig, SourceRule, UserConfig } from "./server-config.ts";
+import { checkUserAddresses, secureNat } from "./secure-nat-shape.ts";
 import { list, named, optional, refine, required, setting, type Shape, table } from "./shape.ts";
 import { certificates, revocations } from "./trust-shapes.ts";
 import { checkEverybody, MAX_NOTE_CHARS, user } from "./user-schema.ts";
@@ -77,6 +78,7 @@ export const hub: Shape<HubEntry> = refine(
     user: setting(named(user, USER_NAMES), []),
     cascade: setting(named(cascade, CASCADE_NAMES), []),
     bridge: setting(bridges, []),
+    securenat: optional(secureNat),
   }),
   (value, node, place) => {
     const groups = value.group.map((entry): GroupConfig => ({ name: entry.name, ...entry.value }));
@@ -119,6 +121,7 @@ export const hub: Shape<HubEntry> = refine(
       isGood = false;
       place.fail(node, `${rule.path} is not signed by the trusted CA of its name`, "crl");
     }
+    if (!checkUserAddresses(users, value.securenat, node, place)) isGood = false;
     if (!isGood) return undefined;
     const { online, announce, message, crl } = value;
     return {
@@ -141,6 +144,7 @@ export const hub: Shape<HubEntry> = refine(
       users,
       cascades: value.cascade.map((entry): CascadeConfig => ({ name: entry.name, ...entry.value })),
       bridges: value.bridge,
+      secureNat: value.securenat,
     };
   },
 );

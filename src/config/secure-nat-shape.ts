@@ -1,4 +1,5 @@
 import {
+  formatIpv4,
   type IpAddress,
   type Ipv4,
   type Net,
@@ -7,6 +8,7 @@ import {
   tryParseNet,
 } from "../base/ip.ts";
 import { MAX_NAT_ENTRIES, MAX_NAT_ENTRIES_PER_ADDRESS, MAX_RESOLVERS } from "../base/limits.ts";
+import { formatMac } from "../base/mac.ts";
 import { dhcp, dhcpServerOf, isHostOf } from "./dhcp-shape.ts";
 import { bool, choice, duration, integer, stationMac, textOf } from "./scalar-shapes.ts";
 import type { SecureNatConfig } from "./secure-nat-config.ts";
@@ -152,3 +154,40 @@ export const secureNat: Shape<SecureNatConfig> = {
   }),
   ...(keys.inner === undefined ? {} : { inner: keys.inner }),
 };
+
+interface Addressee {
+  readonly name: string;
+  readonly address: Ipv4 | undefined;
+}
+
+/** False, after it has told so, for users' addresses that SecureNAT cannot give them. */
+export function checkUserAddresses(
+  users: readonly Addressee[],
+  nat: SecureNatConfig | undefined,
+  node: TomlNode,
+  place: Place,
+): boolean {
+  const owners = new Map(
+    nat?.dhcp.fixed.map(({ mac, address }) => [address, formatMac(mac)] as const),
+  );
+  let isGood = true;
+  for (const { name, address } of users) {
+    if (address === undefined) continue;
+    const owner = owners.get(address);
+    const fault =
+      nat === undefined
+        ? 'this hub has no "securenat", which would give it'
+        : !isHostOf(nat, address)
+          ? `not in the network of the hub's SecureNAT, ${formatIpv4(nat.address)}/${nat.prefix}`
+          : address === nat.address
+            ? "the address of the hub's SecureNAT itself"
+            : owner === undefined
+              ? undefined
+              : `this is the address of ${owner}, too`;
+    owners.set(address, name);
+    if (fault === undefined) continue;
+    isGood = false;
+    place.fail(node, fault, "user", name, "address");
+  }
+  return isGood;
+}

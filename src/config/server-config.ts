@@ -1,4 +1,4 @@
-import type { Net } from "../base/ip.ts";
+import type { Ipv4, Net } from "../base/ip.ts";
 import { type AdminLimits, NO_ADMIN_LIMITS } from "./admin-limits.ts";
 import type { BridgeConfig } from "./bridge-shape.ts";
 import type { CascadeConfig } from "./cascade-shape.ts";
@@ -7,6 +7,7 @@ import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
 import type { AccessRule } from "./access-rule.ts";
 import { DEFAULT_HUB_LOG, type HubLogSettings, type ServerLogSettings } from "./log-settings.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
+import type { SecureNatConfig } from "./secure-nat-config.ts";
 import type { UserSecret } from "./secret.ts";
 
 /** Everything `vpn server` is told by config.toml: complete, checked and frozen. */
@@ -119,6 +120,8 @@ export interface HubConfig {
   readonly cascades: readonly CascadeConfig[];
   /** No two lead to one interface. */
   readonly bridges: readonly BridgeConfig[];
+  /** Undefined where the hub was never told of one. */
+  readonly secureNat: SecureNatConfig | undefined;
 }
 
 /** By the peer's address: the first that holds it decides, nobody is dropped without one. */
@@ -187,6 +190,8 @@ export interface UserConfig {
   readonly group: string | undefined;
   readonly policy: Policy | undefined;
   readonly credential: UserCredential;
+  /** What the DHCP server of SecureNAT gives his machine. */
+  readonly address: Ipv4 | undefined;
   /** Secret of the one-time codes that this user appends to his password, 16 to 64 bytes. */
   readonly totp: Uint8Array | undefined;
 }
@@ -249,4 +254,5 @@ export const DEFAULT_HUB: HubConfig = Object.freeze({
   users: [],
   cascades: [],
   bridges: [],
+  secureNat: undefined,
 });

@@ -1,5 +1,6 @@
 import { MAX_NAME_CHARS, TOTP_SECRET_BYTES } from "../base/limits.ts";
 import { tryDecodeBase32 } from "../crypto/base32.ts";
+import { ipv4 } from "./dhcp-shape.ts";
 import { EVERYBODY } from "./name-rules.ts";
 import { policy } from "./policy-shape.ts";
 import { bool, moment, text } from "./scalar-shapes.ts";
@@ -43,6 +44,7 @@ const keys = {
   group: optional(text(MAX_NAME_CHARS)),
   full_name: setting(text(MAX_NAME_CHARS), ""),
   note: setting(text(MAX_NOTE_CHARS), ""),
+  address: optional(ipv4),
   policy: optional(policy),
 };
 
@@ -65,6 +67,7 @@ export const user: Shape<Omit<UserConfig, "name">> = refine(table(keys), (value,
     group,
     fullName,
     note,
+    address: value.address,
     policy: value.policy,
     credential,
     totp: value.totp,
@@ -128,7 +131,7 @@ export function checkEverybody(
   place: Place,
 ): boolean {
   if (name !== EVERYBODY) return true;
-  const { credential, totp: secret } = value;
+  const { credential, totp: secret, address } = value;
   const fault =
     credential.kind !== "outside"
       ? 'the user "*" takes "radius = true" or "nt = true" only'
@@ -136,7 +139,9 @@ export function checkEverybody(
         ? `the user "*" is asked for under the name that was typed: write "${credential.authority} = true"`
         : secret !== undefined
           ? 'the user "*" stands for many, who cannot share one secret of codes'
-          : undefined;
+          : address !== undefined
+            ? 'the user "*" stands for many, who cannot share one address'
+            : undefined;
   if (fault !== undefined) place.fail(node, fault, "user", name);
   return fault === undefined;
 }

@@ -30,6 +30,10 @@ export function describeStep(step: ConfigStep): string {
     case "bridge_changed":
     case "bridge_removed":
       return `hub.${step.hub}.bridge ${step.device} ${step.kind.slice("bridge_".length)}`;
+    case "securenat_added":
+    case "securenat_changed":
+    case "securenat_removed":
+      return `hub.${step.hub}.securenat ${step.kind.slice("securenat_".length)}`;
     case "cascade_added":
     case "cascade_changed":
     case "cascade_removed":

@@ -200,6 +200,9 @@ export class Server {
         case "bridge_added":
         case "bridge_changed":
         case "bridge_removed":
+        case "securenat_added":
+        case "securenat_changed":
+        case "securenat_removed":
           touchedHubs.add(step.hub.toLowerCase());
           break;
         case "server_changed":

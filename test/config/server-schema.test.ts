@@ -23,7 +23,6 @@ describe("CF-05 unknown keys", () => {
       "[server]\nmax-sessions = 1",
       'config.toml:2:1: server.max-sessions: unknown key (did you mean "max_sessions"?)',
     ],
-    ["[hub.a]\nsecurenat = true", "config.toml:2:1: hub.a.securenat: unknown key"],
     ["[admin]\npassword = 'x'", "config.toml:1:2: admin: unknown key"],
     ["[l3switch.core]\n", "config.toml:1:2: l3switch: unknown key"],
   ])("%j", (text, fault) => {

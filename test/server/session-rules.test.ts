@@ -30,6 +30,7 @@ function admitted(
     policy: DEFAULT_POLICY,
     verifier,
     totp: undefined,
+    address: undefined,
   };
   return { kind: "admitted", name: "alice", account, ...(grants === undefined ? {} : { grants }) };
 }

@@ -84,6 +84,7 @@ export function user(name: string, password: string, other: Partial<UserConfig> 
       secret: { kind: "plain", bytes: new TextEncoder().encode(password) },
     },
     totp: undefined,
+    address: undefined,
     ...other,
   };
 }
