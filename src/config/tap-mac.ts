@@ -18,9 +18,14 @@ export function tapMac(
   const known = objects.dynamic("tap").find(({ name }) => name === device)?.keys["mac"];
   const kept = typeof known === "string" ? tryParseMac(known) : undefined;
   if (kept !== undefined) return kept;
-  const octets = deps.random.bytes(6);
-  octets[0] = MAC_PREFIX;
-  const made = readMac(octets, 0);
+  const made = makeMac(deps.random);
   objects.put("tap", device, { mac: formatMac(made) }, deps.now);
   return made;
+}
+
+/** The MAC of a device that there is in software only. */
+export function makeMac(random: Random): MacAddress {
+  const octets = random.bytes(6);
+  octets[0] = MAC_PREFIX;
+  return readMac(octets, 0);
 }
