@@ -63,6 +63,7 @@ export function bridgeSchema(hostName: string): Shape<ServerConfig> {
       ...settingsOf(value, hostName),
       edition: "bridge",
       hubs: [hubOf({ name: BRIDGE_HUB, value: value.bridge }, value.server)],
+      l3Switches: [],
     }),
   );
 }

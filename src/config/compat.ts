@@ -7,6 +7,7 @@ export const COMPAT_NAMES = [
   "loop-probe",
   "nat-errors",
   "dhcp",
+  "l3-errors",
 ] as const;
 
 export type CompatName = (typeof COMPAT_NAMES)[number];

@@ -19,6 +19,7 @@ export type ConfigStep =
   | CascadeStep
   | BridgeStep
   | SecureNatStep
+  | L3SwitchStep
   | { readonly kind: "server_changed"; readonly changed: readonly ServerField[] }
   | { readonly kind: "tls_changed" }
   | { readonly kind: "log_changed" }
@@ -66,6 +67,11 @@ export interface SecureNatStep {
   readonly kind: "securenat_added" | "securenat_changed" | "securenat_removed";
   /** Name of the hub. */
   readonly hub: string;
+}
+
+export interface L3SwitchStep {
+  readonly kind: "l3_switch_added" | "l3_switch_changed" | "l3_switch_removed";
+  readonly name: string;
 }
 
 const HUB_FIELDS = [
@@ -150,8 +156,19 @@ export function diffServerConfig(before: ServerConfig, after: ServerConfig): rea
   steps.push(...removed.filter(({ listen }) => isInTheWay(listen)));
   steps.push(...listeners.added.map((listen) => ({ kind: "listener_added", listen }) as const));
   steps.push(...removed.filter(({ listen }) => !isInTheWay(listen)));
+  steps.push(...diffL3Switches(before, after));
   steps.push(...hubs.removed.map(({ name }) => ({ kind: "hub_removed", name }) as const));
   return steps;
+}
+
+function diffL3Switches(before: ServerConfig, after: ServerConfig): L3SwitchStep[] {
+  const switches = pairUp(before.l3Switches, after.l3Switches, ({ name }) => name.toLowerCase());
+  const changed = switches.kept.filter(([old, next]) => !Bun.deepEquals(old, next, true));
+  return [
+    ...switches.added.map(({ name }) => ({ kind: "l3_switch_added", name }) as const),
+    ...changed.map(([, { name }]) => ({ kind: "l3_switch_changed", name }) as const),
+    ...switches.removed.map(({ name }) => ({ kind: "l3_switch_removed", name }) as const),
+  ];
 }
 
 function diffHub(before: HubConfig, after: HubConfig): ConfigStep[] {

@@ -5,6 +5,7 @@ import type { CascadeConfig } from "./cascade-shape.ts";
 import type { CompatName } from "./compat.ts";
 import { DEFAULT_HUB_OPTIONS, type HubOptions } from "./hub-options.ts";
 import type { AccessRule } from "./access-rule.ts";
+import type { L3SwitchConfig } from "./l3-switch-config.ts";
 import { DEFAULT_HUB_LOG, type HubLogSettings, type ServerLogSettings } from "./log-settings.ts";
 import { DEFAULT_POLICY, type Policy } from "./policy.ts";
 import type { SecureNatConfig } from "./secure-nat-config.ts";
@@ -21,6 +22,8 @@ export interface ServerConfig {
   readonly limits: LimitSettings;
   /** In the order of the file; never empty. */
   readonly hubs: readonly HubConfig[];
+  /** In the order of the file; a bridge has none. */
+  readonly l3Switches: readonly L3SwitchConfig[];
 }
 
 export interface ServerSettings {

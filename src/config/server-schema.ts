@@ -15,6 +15,7 @@ import {
 import { checkTaps } from "./bridge-shape.ts";
 import { COMPAT_NAMES } from "./compat.ts";
 import { hub, type HubEntry } from "./hub-schema.ts";
+import { L3_SWITCH_NAMES, l3Switch } from "./l3-switch-shape.ts";
 import { listen } from "./listen-shape.ts";
 import { serverLog } from "./log-shape.ts";
 import { HUB_NAMES } from "./name-rules.ts";
@@ -131,13 +132,18 @@ export function serverSections(defaultListen: readonly ListenAddress[]) {
 /** All keys of config.toml (config-proposal.md 7.1 to 7.3) whose subject exists. */
 export function serverSchema(hostName: string): Shape<ServerConfig> {
   return refine(
-    table({ ...serverSections(DEFAULT_LISTEN), hub: setting(named(hub, HUB_NAMES), []) }),
+    table({
+      ...serverSections(DEFAULT_LISTEN),
+      hub: setting(named(hub, HUB_NAMES), []),
+      l3switch: setting(named(l3Switch, L3_SWITCH_NAMES), []),
+    }),
     (value, node, place): ServerConfig | undefined =>
       checkTaps(value.hub, node, place)
         ? {
             ...settingsOf(value, hostName),
             edition: "server",
             hubs: hubsOf(value.hub, value.server),
+            l3Switches: value.l3switch.map(({ name, value: one }) => ({ name, ...one })),
           }
         : undefined,
   );
@@ -149,7 +155,7 @@ type Sections = TableValue<ReturnType<typeof serverSections>>;
 export function settingsOf(
   value: Sections,
   hostName: string,
-): Omit<ServerConfig, "edition" | "hubs"> {
+): Omit<ServerConfig, "edition" | "hubs" | "l3Switches"> {
   return {
     server: {
       name: value.server.name ?? hostName,

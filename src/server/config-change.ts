@@ -38,6 +38,10 @@ export function describeStep(step: ConfigStep): string {
     case "cascade_changed":
     case "cascade_removed":
       return `hub.${step.hub}.cascade.${step.name} ${step.kind.slice("cascade_".length)}`;
+    case "l3_switch_added":
+    case "l3_switch_changed":
+    case "l3_switch_removed":
+      return `l3switch.${step.name} ${step.kind.slice("l3_switch_".length)}`;
     case "server_changed":
       return `server changed: ${step.changed.join(", ")}`;
     case "tls_changed":

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientSchema } from "../../src/config/client-schema.ts";
 import { serverSchema } from "../../src/config/server-schema.ts";
+import type { ServerConfig } from "../../src/config/server-config.ts";
 import { listKeys, type Shape } from "../../src/config/shape.ts";
 import { parseToml } from "../../src/config/toml.ts";
 import type { TomlNode } from "../../src/config/toml-tree.ts";
@@ -95,7 +96,7 @@ test("config.toml and client.toml show scalar defaults as they are", () => {
     { files: FILES },
   ).config;
   const empty = readServer("").config;
-  expect({ ...shownServer, hubs: [] }).toEqual({ ...empty, hubs: [] });
+  expect({ ...shownServer, hubs: [], l3Switches: [] }).toEqual({ ...empty, hubs: [] });
   expect(shownServer.hubs[0]).toMatchObject({
     maxSessions: 0,
     announce: false,

@@ -24,7 +24,7 @@ describe("CF-05 unknown keys", () => {
       'config.toml:2:1: server.max-sessions: unknown key (did you mean "max_sessions"?)',
     ],
     ["[admin]\npassword = 'x'", "config.toml:1:2: admin: unknown key"],
-    ["[l3switch.core]\n", "config.toml:1:2: l3switch: unknown key"],
+    ["[cluster.core]\n", "config.toml:1:2: cluster: unknown key"],
   ])("%j", (text, fault) => {
     expect(faultsOf(() => readServer(text))).toEqual([fault]);
   });

@@ -133,6 +133,7 @@ export function testCertificate(): ReturnType<typeof generateSelfSigned> {
 export function serverConfig(options: TestServerOptions = {}): ServerConfig {
   return {
     edition: "server",
+    l3Switches: [],
     server: {
       name: "test.example",
       listen: [{ address: "127.0.0.1", port: 0, enable: true }],
