@@ -96,7 +96,10 @@ test("config.toml and client.toml show scalar defaults as they are", () => {
     { files: FILES },
   ).config;
   const empty = readServer("").config;
-  expect({ ...shownServer, hubs: [], l3Switches: [] }).toEqual({ ...empty, hubs: [] });
+  expect<ServerConfig>({ ...shownServer, hubs: [], l3Switches: [] }).toEqual({
+    ...empty,
+    hubs: [],
+  });
   expect(shownServer.hubs[0]).toMatchObject({
     maxSessions: 0,
     announce: false,
