@@ -238,6 +238,10 @@ export const MAX_NAT_ENTRIES = 65_536;
 export const MAX_NAT_ENTRIES_PER_ADDRESS = 16_384;
 /** TCP flows of one inside address whose targets have not accepted yet. */
 export const MAX_HALF_OPEN_PER_ADDRESS = 1024;
+/** A guest waits for its target this long (hub.md 11.3). */
+export const NAT_CONNECT_MS = 10_000;
+/** What one flow reads of its target before others get their turn: four chunks (secure-nat/tcp/tcp-io.ts). */
+export const NAT_READ_BYTES_PER_TURN = 262_144;
 /** What a DHCP server may be told to hand out: routes (hub.md 11.1), name or time servers, addresses of certain MACs. */
 export const MAX_DHCP_ROUTES = 64;
 export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
