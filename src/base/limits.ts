@@ -242,10 +242,14 @@ export const MAX_HALF_OPEN_PER_ADDRESS = 1024;
 export const NAT_CONNECT_MS = 10_000;
 /** What one flow reads of its target before others get their turn: four chunks (secure-nat/tcp/tcp-io.ts). */
 export const NAT_READ_BYTES_PER_TURN = 262_144;
+/** Addresses that are probed for at once before they are given away. */
+export const MAX_ADDRESS_PROBES = 1024;
 /** What a DHCP server may be told to hand out: routes (hub.md 11.1), name or time servers, addresses of certain MACs. */
 export const MAX_DHCP_ROUTES = 64;
 export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
 export const MAX_FIXED_LEASES = 4096;
+/** Lines about NAT entries and leases that a hub logs in a minute: two for each, of 250 new ones a second. */
+export const MAX_NAT_LINES_PER_MINUTE = 30_000;
 /** Name servers that a DNS relay tries. */
 export const MAX_RESOLVERS = 8;
 /**

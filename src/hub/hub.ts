@@ -264,6 +264,12 @@ export class Hub implements Switch {
     });
   }
 
+  /** The port behind which a MAC without a VLAN is. */
+  portOf(mac: MacAddress): HubPort | undefined {
+    this.fdb.expire(this.clock.now());
+    return this.slots[this.fdb.lookup(Math.floor(mac / 2 ** 32), mac | 0, 0)];
+  }
+
   /** Forgets one MAC; false if it is not known. */
   removeMac(mac: MacAddress, vlanId: number): boolean {
     return this.fdb.remove(mac, vlanId);

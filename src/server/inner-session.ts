@@ -5,7 +5,7 @@ import type { Port } from "../hub/port.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Kinds of sessions that the server itself plugs into a hub. */
-export type InnerKind = "local-bridge" | "cascade";
+export type InnerKind = "local-bridge" | "cascade" | "secure-nat";
 
 /** How lists show them (hub.md 1.1, 5.3). */
 const CAPTIONS: Readonly<
@@ -13,6 +13,7 @@ const CAPTIONS: Readonly<
 > = {
   "local-bridge": { tag: "LOCALBRIDGE", user: "Local Bridge", host: "Ethernet Bridge" },
   cascade: { tag: "LINK", user: "Cascade", host: "Virtual Host" },
+  "secure-nat": { tag: "SECURENAT", user: "SecureNAT", host: "Virtual Host" },
 };
 
 /** A session of the server's own, as opposed to those of users who logged in. */
