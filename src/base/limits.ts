@@ -248,6 +248,12 @@ export const MAX_ADDRESS_PROBES = 1024;
 export const MAX_DHCP_ROUTES = 64;
 export const MAX_DHCP_SERVERS_OF_A_KIND = 8;
 export const MAX_FIXED_LEASES = 4096;
+/** Leases, offers and resting addresses of a virtual DHCP server: as many as a hub has addresses in its table. */
+export const MAX_DHCP_BINDINGS = 65_536;
+/** Addresses that are offered at once: the oldest offer makes room, so that nobody can hold them all. */
+export const MAX_DHCP_OFFERS = 1024;
+/** Addresses that rest since somebody has them who has no lease; never more than half of the pool. */
+export const MAX_DHCP_RESTING = 1024;
 /** Lines about NAT entries and leases that a hub logs in a minute: two for each, of 250 new ones a second. */
 export const MAX_NAT_LINES_PER_MINUTE = 30_000;
 /** Name servers that a DNS relay tries. */
@@ -303,3 +309,11 @@ export const NEIGHBOR_GIVE_UP_ASKS = 5;
 export const NEIGHBOR_PROBES = 3;
 /** ICMP errors of one software host or router: a traceroute of 30 hops sends 90 probes at once (robustness.md IP-08). */
 export const ICMP_ERRORS = { perSecond: 200, burst: 100 } as const;
+/** Packets in parts that a software host waits for: of one inner address, for how long, and in all (robustness.md 2, hub.md 11.2). */
+export const MAX_REASSEMBLIES_PER_ADDRESS = 64;
+export const REASSEMBLY_MS = 10_000;
+export const MAX_REASSEMBLY_BYTES = 50 << 20;
+/** Parts of one packet: 65,535 bytes over links with the smallest MTU of IPv4, 68, are 1,366. */
+export const MAX_FRAGMENTS = 1500;
+/** Between two announcements against a station that has an address of ours (RFC 5227 1.1, DEFEND_INTERVAL). */
+export const NEIGHBOR_DEFEND_MS = 10_000;

@@ -16,6 +16,7 @@ const OPTION_BYTES = 8;
 const MESSAGE_BYTES = OPTIONS_AT - IPV6_HEADER_BYTES;
 const SOURCE_LINK_ADDRESS = 1;
 const TARGET_LINK_ADDRESS = 2;
+const ROUTER = 0x80000000;
 const SOLICITED = 0x40000000;
 const OVERRIDE = 0x20000000;
 
@@ -24,6 +25,17 @@ export interface NeighborSolicitation {
   /** 16 octets; all zero while the asker looks whether the address is free (RFC 4862 5.4.2). */
   readonly source: Uint8Array;
   readonly target: Uint8Array;
+  /** Of the asker, if it tells. */
+  readonly mac: MacAddress | undefined;
+}
+
+/** Somebody tells that an address is his. */
+export interface HeardAdvertisement {
+  readonly target: Uint8Array;
+  /** Undefined where he leaves it to the frame that it came in. */
+  readonly mac: MacAddress | undefined;
+  /** He was asked. */
+  readonly isSolicited: boolean;
 }
 
 export interface NeighborAdvertisement {
@@ -33,23 +45,65 @@ export interface NeighborAdvertisement {
   readonly mac: MacAddress;
   /** Whether it answers a question. */
   readonly isSolicited: boolean;
+  /** Whoever sends it is a router. */
+  readonly isRouter?: boolean;
 }
 
 /** Reads an IPv6 packet; undefined for one that is no solicitation, or one that hosts must ignore. */
 export function tryParseNeighborSolicitation(packet: Uint8Array): NeighborSolicitation | undefined {
+  const end = soundEnd(packet, NEIGHBOR_SOLICITATION);
+  if (end === undefined) return undefined;
+  const mac = linkAddress(packet, end, SOURCE_LINK_ADDRESS);
+  if (mac === BROKEN) return undefined;
+  return {
+    source: packet.slice(SOURCE_AT, SOURCE_AT + ADDRESS_BYTES),
+    target: packet.slice(TARGET_AT, TARGET_AT + ADDRESS_BYTES),
+    mac,
+  };
+}
+
+/** Reads an IPv6 packet; undefined for one that is no advertisement, or one that hosts must ignore. */
+export function tryParseNeighborAdvertisement(packet: Uint8Array): HeardAdvertisement | undefined {
+  const end = soundEnd(packet, NEIGHBOR_ADVERTISEMENT);
+  if (end === undefined || packet[TARGET_AT] === 0xff) return undefined;
+  const mac = linkAddress(packet, end, TARGET_LINK_ADDRESS);
+  if (mac === BROKEN) return undefined;
+  return {
+    target: packet.slice(TARGET_AT, TARGET_AT + ADDRESS_BYTES),
+    mac,
+    isSolicited: (packet[IPV6_HEADER_BYTES + 4]! & (SOLICITED >>> 24)) !== 0,
+  };
+}
+
+/** Where a message of this type ends that came from this link and is whole (RFC 4861 7.1). */
+function soundEnd(packet: Uint8Array, type: number): number | undefined {
   if (packet.length < OPTIONS_AT || packet[0]! >> 4 !== 6) return undefined;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   const length = view.getUint16(4);
   const end = IPV6_HEADER_BYTES + length;
   if (packet[6] !== ICMPV6 || packet[7] !== LINK_HOP_LIMIT) return undefined;
   if (length < MESSAGE_BYTES || end > packet.length) return undefined;
-  if (packet[IPV6_HEADER_BYTES] !== NEIGHBOR_SOLICITATION || packet[IPV6_HEADER_BYTES + 1] !== 0)
-    return undefined;
-  if (finishChecksum(sumWords(packet, SOURCE_AT, end, length + ICMPV6)) !== 0) return undefined;
-  return {
-    source: packet.slice(SOURCE_AT, SOURCE_AT + ADDRESS_BYTES),
-    target: packet.slice(TARGET_AT, TARGET_AT + ADDRESS_BYTES),
-  };
+  if (packet[IPV6_HEADER_BYTES] !== type || packet[IPV6_HEADER_BYTES + 1] !== 0) return undefined;
+  const sum = sumWords(packet, SOURCE_AT, end, length + ICMPV6);
+  return finishChecksum(sum) === 0 ? end : undefined;
+}
+
+const BROKEN = "broken";
+
+/** Of the first option of this type; all options must hold together (RFC 4861 4.6). */
+function linkAddress(
+  packet: Uint8Array,
+  end: number,
+  type: number,
+): MacAddress | typeof BROKEN | undefined {
+  let found: MacAddress | undefined;
+  for (let at = OPTIONS_AT; at < end;) {
+    const bytes = at + 1 < end ? packet[at + 1]! * OPTION_BYTES : 0;
+    if (bytes === 0 || at + bytes > end) return BROKEN;
+    if (packet[at] === type && bytes === OPTION_BYTES) found ??= readMac(packet, at + 2);
+    at += bytes;
+  }
+  return found;
 }
 
 /** An IPv6 packet that asks for the MAC of `target`, with the asker's own in it. */
@@ -64,7 +118,8 @@ export function encodeNeighborSolicitation(of: {
 
 /** An IPv6 packet with the MAC of `target`. */
 export function encodeNeighborAdvertisement(of: NeighborAdvertisement): Uint8Array {
-  const flags = (of.isSolicited ? SOLICITED : 0) | OVERRIDE;
+  const router = of.isRouter === true ? ROUTER : 0;
+  const flags = (router | (of.isSolicited ? SOLICITED : 0) | OVERRIDE) >>> 0;
   return encode(of, NEIGHBOR_ADVERTISEMENT, flags, TARGET_LINK_ADDRESS);
 }
 
