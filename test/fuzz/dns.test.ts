@@ -3,7 +3,7 @@ import dnsPacket from "dns-packet";
 import { tryParseDns } from "../../src/wire/dns.ts";
 import { fuzz } from "./fuzz.ts";
 
-const OPT = {
+const OPT: dnsPacket.OptAnswer = {
   type: "OPT",
   name: ".",
   udpPayloadSize: 1232,
@@ -12,7 +12,7 @@ const OPT = {
   flags: 0,
   flag_do: false,
   options: [],
-} as const;
+};
 
 const SEEDS = [
   dnsPacket.encode({

@@ -62,10 +62,12 @@ export class DnsExchange {
     for (let tries = 0; tries < servers.length; tries += 1) {
       this.#turn = (this.#turn + 1) % servers.length;
       const server = servers[this.#turn]!;
-      if (this.#failed.has(server) || !this.#trySend(server)) continue;
+      if (this.#failed.has(server)) continue;
       const wait = Math.min(DNS_RETRY_MS, this.#endsAt - clock.now());
-      this.#timer = clock.after(wait, () => this.#timedOut(server));
-      return;
+      const timer = clock.after(wait, () => this.#timedOut(server));
+      this.#timer = timer;
+      if (this.#trySend(server)) return;
+      timer.cancel();
     }
     this.#finish();
   }
