@@ -78,12 +78,13 @@ async function layCables(
 }
 
 /** A cable with a delay line in the middle, and with senders that let one loss be one segment's. */
-async function layLongCable(
+export async function layLongCable(
   world: World,
   ends: readonly [CableEnd, CableEnd],
   { delayMs, lossPercent }: Cable,
+  name = "middle",
 ): Promise<void> {
-  const middle = await world.namespace("middle");
+  const middle = await world.namespace(name);
   const devices = ["end0", "end1"];
   for (const [index, end] of ends.entries()) {
     await world.link(end, { at: middle, device: devices[index]! });
