@@ -238,6 +238,12 @@ export const MAX_NAT_ENTRIES = 65_536;
 export const MAX_NAT_ENTRIES_PER_ADDRESS = 16_384;
 /** TCP flows of one inside address whose targets have not accepted yet. */
 export const MAX_HALF_OPEN_PER_ADDRESS = 1024;
+/** What the TCP connections of one SecureNAT hold in all, sent and not acknowledged or received and not taken. */
+export const MAX_NAT_TCP_BYTES = 64 << 20;
+/** Of one of them each way: 200 Mbit/s over 160 ms. */
+export const MAX_TCP_BUFFER_BYTES = 4 << 20;
+/** Connections that are over and only answer late segments (RFC 9293 TIME-WAIT): the oldest make room. */
+export const MAX_TIME_WAIT = 4096;
 /** A guest waits for its target this long (hub.md 11.3). */
 export const NAT_CONNECT_MS = 10_000;
 /** What one flow reads of its target before others get their turn: four chunks (secure-nat/tcp/tcp-io.ts). */
