@@ -45,6 +45,8 @@ export interface NatDeps extends Omit<FlowHost, "soil" | "opened" | "ended"> {
   readonly seed: number;
   readonly drops: HostDrops;
   readonly factories: Readonly<Record<FlowProtocol, FlowFactory>>;
+  /** Where a flow to the virtual host itself goes instead; undefined for all others. */
+  dialOf(ends: FlowEnds): FlowEnds["dial"];
   /** Guests may go there. */
   mayReach(ends: FlowEnds): boolean;
   /** Tells the sender that it may not: RST, or ICMP. */
@@ -185,8 +187,10 @@ export class UserNat implements Nat, FlowHost {
     const deps = this.#deps;
     const inner = addressAt(packet, packet.sourceAt);
     const outer = addressAt(packet, packet.destinationAt);
-    const ends: FlowEnds = { protocol, inner, innerPort, outer, outerPort };
-    if (!deps.mayReach(ends)) return deps.prohibited(packet);
+    const asked: FlowEnds = { protocol, inner, innerPort, outer, outerPort };
+    const dial = deps.dialOf(asked);
+    const ends: FlowEnds = dial === undefined ? asked : { ...asked, dial };
+    if (dial === undefined && !deps.mayReach(ends)) return deps.prohibited(packet);
     const guest = this.#guestOf(inner);
     if (this.#isFull(guest, protocol)) {
       deps.drops.limit += 1;

@@ -1,0 +1,358 @@
+// The host that SecureNAT puts into the network: answers to its own addresses, and hands the rest to its way out
+// (hub.md 11.2).
+import type { Clock } from "../base/clock.ts";
+import { formatIpv4, type IpAddress, type Ipv4, maskOfPrefix, readIpv4 } from "../base/ip.ts";
+import { type MacAddress, formatMac, MAC_BROADCAST, MAC_ZERO, readMac } from "../base/mac.ts";
+import type { HostDrops } from "../ip-host/host-drops.ts";
+import type { IcmpErrors } from "../ip-host/icmp-error.ts";
+import type { HostLink } from "../ip-host/link.ts";
+import type { PacketView } from "../ip-host/packet-view.ts";
+import type { PacketHandler } from "../ip-host/software-port.ts";
+import { sendPacket } from "../ip-host/send-packet.ts";
+import type { Reassembly } from "../ip-host/reassembly.ts";
+import type { Log } from "../observe/log.ts";
+import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
+import { ARP_OPERATION, tryParseArp } from "../wire/arp.ts";
+import { DHCP_PORT } from "../wire/dhcp.ts";
+import { ICMP_TYPE, ICMPV6_TYPE } from "../wire/icmp.ts";
+import { IP_PROTOCOL } from "../wire/ipv4.ts";
+import { ICMPV6 } from "../wire/router-advertisement.ts";
+import { AddressProbes } from "./address-probe.ts";
+import { sendArp } from "./arp-sender.ts";
+import { readUdp, sendUdp } from "./datagram.ts";
+import type { Nat } from "./nat.ts";
+
+export const DNS_PORT = 53;
+const DHCPV6_SERVER_PORT = 547;
+/** What the reference answers with; an IPv6 host uses the usual limit (RFC 4861 6.3.2). */
+export const HOST_TTL = { 4: 128, 6: 64 } as const;
+const ECHO_HEADER_BYTES = 8;
+
+/** Who the host is. A change of any of these is a new host. */
+export interface HostAddresses {
+  readonly v4: Ipv4;
+  readonly prefix: number;
+  /** Undefined where IPv6 is off: 16 octets each, and the /64 of the second. */
+  readonly v6: { readonly linkLocal: Uint8Array; readonly global: Uint8Array } | undefined;
+}
+
+/** What the host serves. Where one is missing, nobody is at its port. */
+export interface HostServices {
+  readonly dhcp:
+    | {
+        receive(
+          bytes: Uint8Array,
+          from: {
+            readonly mac: MacAddress;
+            readonly sourceIp: Ipv4;
+            readonly sourcePort: number;
+          },
+        ): void;
+      }
+    | undefined;
+  readonly dns: {
+    ask(
+      question: Uint8Array,
+      from: { readonly address: IpAddress; readonly port: number },
+      answer: (bytes: Uint8Array) => void,
+    ): void;
+  };
+  readonly ipv6:
+    | {
+        /** Neighbour and router discovery; false for what is none of it. */
+        receiveIcmp(packet: PacketView): boolean;
+        /** A datagram to port 547. */
+        receiveDhcp(packet: PacketView): void;
+      }
+    | undefined;
+  /** Without one, only the host itself can be reached. */
+  readonly nat: Nat | undefined;
+  /** Carries questions by TCP: flows to the host's own port go to a resolver. */
+  readonly dnsStreams: Nat | undefined;
+}
+
+export interface VirtualHostDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly hub: string;
+  readonly link: HostLink;
+  readonly addresses: HostAddresses;
+  readonly drops: HostDrops;
+  readonly icmp: IcmpErrors;
+  readonly reassembly: Reassembly;
+  readonly services: HostServices;
+  /** Answers a TCP segment that belongs to nothing. */
+  reset(packet: PacketView): void;
+  /** Improvements of `nat-errors` are switched off. */
+  readonly isPlain: boolean;
+}
+
+/** Dispatches what comes to SecureNAT's port. */
+export class VirtualHost implements PacketHandler {
+  readonly #deps: VirtualHostDeps;
+  readonly #v4: IpAddress;
+  readonly #mask: Ipv4;
+  readonly #probes: AddressProbes;
+  #spoofedAt = -Infinity;
+
+  constructor(deps: VirtualHostDeps) {
+    this.#deps = deps;
+    this.#v4 = ipv4Address(deps.addresses.v4);
+    this.#mask = maskOfPrefix(deps.addresses.prefix);
+    this.#probes = new AddressProbes(deps.clock, deps.link);
+  }
+
+  get mac(): MacAddress {
+    return this.#deps.link.mac;
+  }
+
+  /** Whether somebody in the network has this address, as far as an ARP probe finds out in `ms` (RFC 5227). */
+  probe(address: Ipv4, ms: number, done: (owner: MacAddress | undefined) => void): void {
+    this.#probes.probe(address, ms, done);
+  }
+
+  /** Forgets probes that go on. */
+  close(): void {
+    this.#probes.close();
+  }
+
+  handled(): void {
+    const { nat, dnsStreams } = this.#deps.services;
+    nat?.handled();
+    if (dnsStreams !== nat) dnsStreams?.handled();
+  }
+
+  /* ARP */
+
+  arp(_frameAt: number, at: number, end: number): void {
+    const { addresses, drops, link } = this.#deps;
+    const arp = tryParseArp(PACKET_BYTES, at, end);
+    if (arp === undefined) return void (drops.header += 1);
+    if (arp.senderMac === link.mac) return;
+    this.#probes.heard(arp);
+    if (arp.senderIp === addresses.v4) return this.#spoofed(arp.senderMac);
+    if (arp.operation !== ARP_OPERATION.REQUEST || arp.targetIp !== addresses.v4) return;
+    sendArp(link, {
+      operation: ARP_OPERATION.REPLY,
+      senderMac: link.mac,
+      senderIp: addresses.v4,
+      targetMac: arp.senderMac,
+      targetIp: arp.senderIp,
+    });
+  }
+
+  /** Somebody says that the host's address is his. Others must not believe it, so they are told again (RFC 5227 2.4). */
+  #spoofed(mac: MacAddress): void {
+    const { addresses, clock, drops, hub, link, log } = this.#deps;
+    drops.arp_spoof += 1;
+    const now = clock.now();
+    if (now - this.#spoofedAt < DEFEND_INTERVAL_MS) return;
+    this.#spoofedAt = now;
+    const text = `${formatMac(mac)} in hub ${hub} claims ${formatIpv4(addresses.v4)}, the address of SecureNAT`;
+    log.warn("nat_address_conflict", text, { hub, mac: formatMac(mac) });
+    sendArp(link, {
+      operation: ARP_OPERATION.REQUEST,
+      senderMac: link.mac,
+      senderIp: addresses.v4,
+      targetMac: MAC_ZERO,
+      targetIp: addresses.v4,
+      to: MAC_BROADCAST,
+    });
+  }
+
+  /* IP */
+
+  packet(packet: PacketView): void {
+    if (packet.version === 4) this.#packetV4(packet);
+    else this.#packetV6(packet);
+  }
+
+  #packetV4(packet: PacketView): void {
+    const { addresses, drops } = this.#deps;
+    const source = readIpv4(PACKET_BYTES, packet.sourceAt);
+    const destination = readIpv4(PACKET_BYTES, packet.destinationAt);
+    const host = addresses.v4;
+    const network = (host & this.#mask) >>> 0;
+    const broadcast = (host | ~this.#mask) >>> 0;
+    if (source === host || source === broadcast) return void (drops.martian += 1);
+    if (!this.#putTogether(packet)) return;
+    if (destination === host) return this.#localV4(packet);
+    const isBroadcast = destination === broadcast || destination === 0xffff_ffff;
+    if (isBroadcast) {
+      if (isDatagramTo(packet, DHCP_PORT.SERVER)) this.#dhcp(packet);
+      return;
+    }
+    const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
+    const isInside = (destination & this.#mask) >>> 0 === network;
+    if (isGroupFrame || isInside || destination >>> 28 === 14 || source === 0) {
+      drops.not_served += 1;
+      return;
+    }
+    this.#forward(packet, this.#v4);
+  }
+
+  #packetV6(packet: PacketView): void {
+    const { addresses, drops, services } = this.#deps;
+    const own = addresses.v6;
+    if (own === undefined || services.ipv6 === undefined) return void (drops.not_served += 1);
+    const { sourceAt, destinationAt } = packet;
+    if (isAt(own.linkLocal, sourceAt) || isAt(own.global, sourceAt)) {
+      drops.martian += 1;
+      return;
+    }
+    if (!this.#putTogether(packet)) return;
+    if (isAt(own.linkLocal, destinationAt) || isAt(own.global, destinationAt)) {
+      return this.#localV6(packet);
+    }
+    const isGroup = PACKET_BYTES[destinationAt] === 0xff;
+    if (isGroup) {
+      if (packet.protocol === ICMPV6) services.ipv6.receiveIcmp(packet);
+      else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6.receiveDhcp(packet);
+      return;
+    }
+    const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
+    const isInside = isSamePrefix(own.global, destinationAt);
+    // Link-local addresses do not leave their link (RFC 4291 2.5.6).
+    const isLink = isLinkLocalAt(sourceAt) || isLinkLocalAt(destinationAt);
+    if (isGroupFrame || isInside || isLink) return void (drops.not_served += 1);
+    this.#forward(packet, { family: 6, bytes: own.global });
+  }
+
+  /** False while parts of the packet are missing. */
+  #putTogether(packet: PacketView): boolean {
+    return !packet.isFragment || this.#deps.reassembly.take(packet);
+  }
+
+  #forward(packet: PacketView, from: IpAddress): void {
+    const { drops, icmp, link, services } = this.#deps;
+    const { nat } = services;
+    if (nat === undefined) {
+      drops.not_served += 1;
+      icmp.about(packet, "no_route", { link, address: from });
+    } else if (packet.ttl <= 1) {
+      icmp.about(packet, "time_exceeded", { link, address: from });
+    } else nat.receive(packet);
+  }
+
+  /* To the host itself */
+
+  #localV4(packet: PacketView): void {
+    const { drops } = this.#deps;
+    if (packet.protocol === IP_PROTOCOL.ICMP) {
+      if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
+      if (!packet.hasRightPlainSum) return void (drops.checksum += 1);
+      if (PACKET_BYTES[packet.l4At] === ICMP_TYPE.ECHO_REQUEST) this.#echo(packet);
+    } else this.#local(packet, this.#v4);
+  }
+
+  #localV6(packet: PacketView): void {
+    const { drops, services } = this.#deps;
+    const address = addressAt(packet.destinationAt, 6);
+    if (packet.protocol === ICMPV6) {
+      if (services.ipv6?.receiveIcmp(packet) === true) return;
+      if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
+      if (!packet.hasRightSum) return void (drops.checksum += 1);
+      if (PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST) this.#echo(packet);
+    } else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6?.receiveDhcp(packet);
+    else this.#local(packet, address);
+  }
+
+  #local(packet: PacketView, address: IpAddress): void {
+    const { services, drops, isPlain, icmp, link } = this.#deps;
+    if (packet.protocol === IP_PROTOCOL.TCP) {
+      const isDns =
+        packet.l4At + 4 <= packet.ipEnd && PACKET_VIEW.getUint16(packet.l4At + 2) === DNS_PORT;
+      if (isDns && services.dnsStreams !== undefined) services.dnsStreams.receive(packet);
+      else this.#deps.reset(packet);
+    } else if (packet.version === 4 && isDatagramTo(packet, DHCP_PORT.SERVER)) this.#dhcp(packet);
+    else if (isDatagramTo(packet, DNS_PORT)) this.#dns(packet, address);
+    else {
+      drops.not_served += 1;
+      if (isPlain) return;
+      const fault =
+        packet.protocol === IP_PROTOCOL.UDP ? "port_unreachable" : "protocol_unreachable";
+      icmp.about(packet, fault, { link, address });
+    }
+  }
+
+  /** The same packet back, with the type of a reply. */
+  #echo(packet: PacketView): void {
+    const { l4At, ipEnd, version } = packet;
+    PACKET_BYTES[l4At] = version === 4 ? ICMP_TYPE.ECHO_REPLY : ICMPV6_TYPE.ECHO_REPLY;
+    sendPacket(
+      this.#deps.link,
+      readMac(PACKET_BYTES, packet.frameAt + 6),
+      {
+        source: addressAt(packet.destinationAt, version),
+        destination: addressAt(packet.sourceAt, version),
+        protocol: packet.protocol,
+        ttl: HOST_TTL[version],
+      },
+      { at: l4At, bytes: ipEnd - l4At, sum: version === 4 ? "plain" : "pseudo" },
+    );
+  }
+
+  #dhcp(packet: PacketView): void {
+    const datagram = readUdp(packet, this.#deps.drops);
+    if (datagram === undefined) return;
+    this.#deps.services.dhcp?.receive(datagram.payload, {
+      mac: readMac(PACKET_BYTES, packet.frameAt + 6),
+      sourceIp: readIpv4(PACKET_BYTES, packet.sourceAt),
+      sourcePort: datagram.sourcePort,
+    });
+  }
+
+  #dns(packet: PacketView, address: IpAddress): void {
+    const { link, services, drops } = this.#deps;
+    const datagram = readUdp(packet, drops);
+    if (datagram === undefined) return;
+    const mac = readMac(PACKET_BYTES, packet.frameAt + 6);
+    const guest = addressAt(packet.sourceAt, packet.version);
+    const { sourcePort } = datagram;
+    services.dns.ask(datagram.payload, { address: guest, port: sourcePort }, (bytes) =>
+      sendUdp(link, mac, {
+        source: address,
+        sourcePort: DNS_PORT,
+        destination: guest,
+        destinationPort: sourcePort,
+        ttl: HOST_TTL[guest.family],
+        payload: bytes,
+      }),
+    );
+  }
+}
+
+/** RFC 5227 2.4 c. */
+const DEFEND_INTERVAL_MS = 10_000;
+
+function isDatagramTo(packet: PacketView, port: number): boolean {
+  return (
+    packet.protocol === IP_PROTOCOL.UDP &&
+    packet.l4At + 8 <= packet.ipEnd &&
+    PACKET_VIEW.getUint16(packet.l4At + 2) === port
+  );
+}
+
+export function ipv4Address(value: Ipv4): IpAddress {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return { family: 4, bytes };
+}
+
+function addressAt(at: number, family: 4 | 6): IpAddress {
+  return { family, bytes: PACKET_BYTES.slice(at, at + (family === 4 ? 4 : 16)) };
+}
+
+function isAt(address: Uint8Array, at: number): boolean {
+  for (let n = 0; n < 16; n += 1) if (PACKET_BYTES[at + n] !== address[n]) return false;
+  return true;
+}
+
+function isSamePrefix(address: Uint8Array, at: number): boolean {
+  for (let n = 0; n < 8; n += 1) if (PACKET_BYTES[at + n] !== address[n]) return false;
+  return true;
+}
+
+function isLinkLocalAt(at: number): boolean {
+  return PACKET_BYTES[at] === 0xfe && (PACKET_BYTES[at + 1]! & 0xc0) === 0x80;
+}
