@@ -220,7 +220,7 @@ export class VirtualHost implements PacketHandler {
 
   /** False while parts of the packet are missing. */
   #putTogether(packet: PacketView): boolean {
-    return !packet.isFragment || this.#deps.reassembly.take(packet);
+    return !packet.isFragment || this.#deps.reassembly.receive(packet);
   }
 
   #forward(packet: PacketView, from: IpAddress): void {

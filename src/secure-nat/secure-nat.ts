@@ -1,0 +1,330 @@
+// SecureNAT: a host in software on a hub, with DHCP, DNS and a way out (hub.md 11). This file puts its parts together;
+// what a packet meets, in order: software-port (ip-host) -> virtual-host -> nat -> a flow with a socket of its own.
+import type { Clock } from "../base/clock.ts";
+import { type IpAddress, type Ipv4, type Net, readIpv4 } from "../base/ip.ts";
+import type { MacAddress } from "../base/mac.ts";
+import type { Random } from "../base/random.ts";
+import type { SecureNatConfig } from "../config/secure-nat-config.ts";
+import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
+import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
+import type { HostLink } from "../ip-host/link.ts";
+import { outbox } from "../ip-host/outbox.ts";
+import type { PacketView } from "../ip-host/packet-view.ts";
+import { Reassembly } from "../ip-host/reassembly.ts";
+import { SoftwarePort } from "../ip-host/software-port.ts";
+import type { Log } from "../observe/log.ts";
+import { Epoll } from "../platform/epoll.ts";
+import { DestinationRule, type OwnPlaces } from "./destination-rule.ts";
+import type { DhcpReply } from "./dhcp/dhcp-reply.ts";
+import { DhcpServer, type DhcpCounters } from "./dhcp/dhcp-server.ts";
+import type { LeaseBook } from "./dhcp/lease-keeper.ts";
+import type { Lease } from "./dhcp/lease.ts";
+import { DnsRelay, type DnsStats } from "./dns/dns-relay.ts";
+import { systemDnsTransport } from "./dns/dns-socket.ts";
+import { HostResolvers } from "./dns/host-resolvers.ts";
+import { sendUdp } from "./datagram.ts";
+import type { Flow, FlowEnds, FlowFactory } from "./flow.ts";
+import { type Nat, type NatCounts, type NatEntry, UserNat } from "./nat.ts";
+import {
+  ipv4Address,
+  DNS_PORT,
+  HOST_TTL,
+  type HostAddresses,
+  VirtualHost,
+} from "./virtual-host.ts";
+import { WarningGate } from "./warning-gate.ts";
+
+export interface SecureNatDeps {
+  readonly hub: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** What the configuration does not say, made once and kept. */
+  readonly identity: { readonly mac: MacAddress; readonly ipv6Prefix: Net };
+  /** Improvements that are switched off (hub.md 17). */
+  readonly compat: { readonly natErrors: boolean; readonly dhcp: boolean };
+  /** Where guests must not go. */
+  readonly own: OwnPlaces;
+  readonly hostName: () => string;
+  readonly leases: LeaseBook;
+  /** The address of the user whose session the MAC is behind. */
+  userAddressOf(mac: MacAddress): Ipv4 | undefined;
+  readonly events: SecureNatEvents;
+}
+
+export interface SecureNatEvents {
+  began(id: number, ends: FlowEnds, mac: MacAddress): void;
+  finished(id: number, flow: Flow): void;
+}
+
+export interface SecureNatStatus {
+  readonly mode: SecureNatConfig["nat"];
+  readonly entries: NatCounts;
+  readonly leases: number;
+  readonly drops: Readonly<HostDrops>;
+  readonly icmp: Readonly<IcmpErrorStats>;
+  readonly dns: Readonly<DnsStats>;
+  readonly dhcp: Readonly<DhcpCounters>;
+}
+
+/** The port goes into a hub; whoever opens this closes it. */
+export class SecureNat {
+  readonly port: SoftwarePort;
+  readonly #deps: SecureNatDeps;
+  readonly #link: HostLink;
+  readonly #drops: HostDrops = noHostDrops();
+  readonly #epoll: Epoll;
+  readonly #icmp: IcmpErrors;
+  readonly #reassembly: Reassembly;
+  readonly #dhcp: DhcpServer;
+  readonly #resolvers: HostResolvers;
+  readonly #dns: DnsRelay;
+  readonly #nat: Nat | undefined;
+  /** Carries what is for the host's own DNS port. */
+  readonly #user: UserNat;
+  readonly #host: VirtualHost;
+  #rule: DestinationRule;
+  #config: SecureNatConfig;
+  #isClosed = false;
+
+  /** @throws SystemError if there are no descriptors left */
+  constructor(config: SecureNatConfig, deps: SecureNatDeps) {
+    const { clock, hub, log, random } = deps;
+    this.#config = config;
+    this.#deps = deps;
+    this.#link = this.#makeLink();
+    this.#icmp = new IcmpErrors(clock);
+    this.#rule = this.#makeRule();
+    this.#reassembly = new Reassembly({ clock, drops: this.#drops });
+    this.#epoll = Epoll.open();
+    this.#epoll.afterTurn = () => this.#afterTurn();
+    this.#resolvers = new HostResolvers({
+      clock,
+      configured: config.resolvers,
+      isOwn: (address) => this.#isOwn(address),
+    });
+    this.#dns = new DnsRelay({
+      clock,
+      random,
+      transport: systemDnsTransport(this.#epoll),
+      resolvers: () => this.#resolvers.current(),
+      hostName: deps.hostName,
+      settled: () => outbox.drain(),
+    });
+    this.#dhcp = new DhcpServer(config, {
+      hub,
+      clock,
+      log,
+      isPlain: deps.compat.dhcp,
+      store: deps.leases,
+      send: (reply) => this.#sendDhcp(reply),
+      probe: (address, ms, done) => this.#host.probe(address, ms, done),
+      userAddressOf: (mac) => deps.userAddressOf(mac),
+    });
+    this.#user = this.#makeUserNat();
+    this.#nat = config.nat === "off" ? undefined : this.#user;
+    this.#host = new VirtualHost({
+      clock,
+      log,
+      hub,
+      link: this.#link,
+      addresses: this.#addresses,
+      drops: this.#drops,
+      icmp: this.#icmp,
+      reassembly: this.#reassembly,
+      services: {
+        dhcp: this.#dhcp,
+        dns: this.#dns,
+        ipv6: undefined,
+        nat: this.#nat,
+        dnsStreams: this.#user,
+      },
+      reset: (packet) => this.#reset(packet),
+      isPlain: deps.compat.natErrors,
+    });
+    this.port = new SoftwarePort("securenat", this.#host, {
+      drops: this.#drops,
+      onClose: () => this.close(),
+    });
+  }
+
+  /**
+   * Applies what can change while flows go on. False for what makes another host of it: its addresses, its MAC, its
+   * MTU, the kind of NAT; then it is to be closed and made anew.
+   */
+  reconfigure(config: SecureNatConfig): boolean {
+    if (!isSameHost(this.#config, config)) return false;
+    const before = this.#config;
+    this.#config = config;
+    if (before.allowHost !== config.allowHost) this.#rule = this.#makeRule();
+    this.#user.reconfigure(config);
+    this.#dhcp.reconfigure(config);
+    return true;
+  }
+
+  get status(): SecureNatStatus {
+    return {
+      mode: this.#config.nat,
+      entries: this.#user.counts,
+      leases: this.#dhcp.list().length,
+      drops: { ...this.#drops },
+      icmp: { ...this.#icmp.stats },
+      dns: { ...this.#dns.stats },
+      dhcp: { ...this.#dhcp.counters },
+    };
+  }
+
+  get entries(): readonly NatEntry[] {
+    return this.#user.entries;
+  }
+
+  get leases(): readonly Lease[] {
+    return this.#dhcp.list();
+  }
+
+  /** Ends the NAT entry of this number; false if there is none. */
+  removeEntry(id: number): boolean {
+    const isDone = this.#user.remove(id);
+    outbox.drain();
+    return isDone;
+  }
+
+  /** Frees a lease; false if there is none. */
+  removeLease(which: { readonly address: Ipv4 } | { readonly mac: MacAddress }): boolean {
+    return this.#dhcp.remove(which);
+  }
+
+  /** The session that a MAC was behind is over: what its user had is free. */
+  sessionEnded(mac: MacAddress): void {
+    this.#dhcp.sessionEnded(mac);
+  }
+
+  /** Ends all flows; guests are told where their protocol can. May be called twice. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#user.close();
+    this.#dhcp.close();
+    this.#dns.close();
+    this.#host.close();
+    this.#reassembly.close();
+    outbox.drain();
+    this.#epoll.close();
+    this.port.close({ code: "secure_nat_closed" });
+  }
+
+  get #addresses(): HostAddresses {
+    const { address, prefix } = this.#config;
+    return { v4: address, prefix, v6: undefined };
+  }
+
+  #makeLink(): HostLink {
+    const sinkOf = () => this.port.sink ?? NOWHERE;
+    return {
+      mac: this.#config.mac ?? this.#deps.identity.mac,
+      mtu: this.#config.mtu,
+      get sink() {
+        return sinkOf();
+      },
+    };
+  }
+
+  #makeRule(): DestinationRule {
+    const { clock, own } = this.#deps;
+    return new DestinationRule(clock, { allowHost: this.#config.allowHost, own });
+  }
+
+  #makeUserNat(): UserNat {
+    const { clock, compat, events, hub, log, random } = this.#deps;
+    return new UserNat({
+      link: this.#link,
+      clock,
+      random,
+      epoll: this.#epoll,
+      config: this.#config,
+      isPlain: compat.natErrors,
+      log: new WarningGate(hub, { clock, log }),
+      addressOf: (family) => this.#addressOf(family),
+      seed: new DataView(random.bytes(4).buffer).getInt32(0),
+      drops: this.#drops,
+      factories: { tcp: unserved, udp: unserved, icmp: unserved },
+      dialOf: (ends) => this.#dialOf(ends),
+      mayReach: ({ outer, outerPort }) =>
+        this.#rule.refuses(outer.bytes, 0, outer.bytes.length as 4 | 16, outerPort) === undefined,
+      prohibited: (packet) => this.#prohibited(packet),
+      reset: (packet) => this.#reset(packet),
+      began: (id, ends, mac) => events.began(id, ends, mac),
+      finished: (id, flow) => events.finished(id, flow),
+    });
+  }
+
+  #afterTurn(): void {
+    if (this.#isClosed) return;
+    this.#user.handled();
+    outbox.drain();
+  }
+
+  #addressOf(family: 4 | 6): IpAddress {
+    const { v4, v6 } = this.#addresses;
+    return family === 4 || v6 === undefined ? ipv4Address(v4) : { family: 6, bytes: v6.global };
+  }
+
+  #isOwn({ family, bytes }: IpAddress): boolean {
+    return family === 4 && readIpv4(bytes, 0) === this.#config.address;
+  }
+
+  /** Questions by TCP to the host go to a resolver. */
+  #dialOf({ protocol, outer, outerPort }: FlowEnds): FlowEnds["dial"] {
+    if (protocol !== "tcp" || outerPort !== DNS_PORT || !this.#isOwn(outer)) return undefined;
+    const server = this.#dns.streamServer;
+    return server && { address: server, port: server.port };
+  }
+
+  #prohibited(packet: PacketView): void {
+    if (packet.protocol === 6) this.#reset(packet);
+    else {
+      const { link } = { link: this.#link };
+      this.#icmp.about(packet, "prohibited", { link, address: this.#addressOf(packet.version) });
+    }
+  }
+
+  #reset(_packet: PacketView): void {
+    this.#drops.not_served += 1;
+  }
+
+  #sendDhcp({ message, toMac, toIp, toPort }: DhcpReply): void {
+    sendUdp(this.#link, toMac, {
+      source: ipv4Address(this.#config.address),
+      sourcePort: 67,
+      destination: ipv4Address(toIp),
+      destinationPort: toPort,
+      ttl: HOST_TTL[4],
+      payload: message,
+    });
+  }
+}
+
+const unserved: FlowFactory = () => undefined;
+
+/** Before there is a cable, frames are lost. */
+const NOWHERE = {
+  ready: true,
+  onReady: undefined,
+  deliver: () => undefined,
+  flush: () => undefined,
+};
+
+/** What a change of which makes another host. */
+function isSameHost(a: SecureNatConfig, b: SecureNatConfig): boolean {
+  const keys = [
+    "address",
+    "prefix",
+    "mac",
+    "nat",
+    "ipv6",
+    "ipv6Prefix",
+    "mtu",
+    "resolvers",
+  ] as const;
+  return keys.every((key) => Bun.deepEquals(a[key], b[key]));
+}
