@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { EXIT, ExitError, messageOf, VpnError } from "../base/errors.ts";
 import type { Random } from "../base/random.ts";
 import { COUNTER_TABLE, CounterStore } from "./counter-store.ts";
+import { LEASE_TABLE, LeaseStore } from "./lease-store.ts";
 import { BOX_KEY_BYTES, seal, tryUnseal } from "./secret-box.ts";
 import { isWorldReadable } from "./source-files.ts";
 import { OBJECT_TABLES, StateObjects } from "./state-objects.ts";
@@ -41,6 +42,7 @@ export interface StateStore extends SecretStore {
   removeSecret(path: string): void;
   readonly objects: StateObjects;
   readonly counters: CounterStore;
+  readonly leases: LeaseStore;
   /** All that `change` writes, or nothing. */
   transaction(change: () => void): void;
   /** May be called twice. */
@@ -58,6 +60,7 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
   const database = openDatabase(path);
   const objects = new StateObjects(database);
   const counters = new CounterStore(database);
+  const leases = new LeaseStore(database);
   const select = database.query<{ value: Uint8Array }, [string]>(
     "SELECT value FROM secret WHERE path = ?",
   );
@@ -92,6 +95,7 @@ export function openStateStore(dir: string, deps: { readonly random: Random }): 
     removeSecret: (item) => write(() => remove.run(item)),
     objects,
     counters,
+    leases,
     transaction: (change) => write(() => database.transaction(change).immediate()),
     close: () => database.close(),
   };
@@ -136,7 +140,7 @@ function createTables(database: Database, path: string): void {
       database.run(
         "CREATE TABLE IF NOT EXISTS secret (path TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
       );
-      for (const table of [...OBJECT_TABLES, COUNTER_TABLE]) database.run(table);
+      for (const table of [...OBJECT_TABLES, COUNTER_TABLE, LEASE_TABLE]) database.run(table);
     })
     // Another process may be making them: a transaction that only becomes a writer would not wait for it.
     .immediate();

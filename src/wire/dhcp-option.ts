@@ -10,6 +10,7 @@ export const DHCP_OPTION = {
   HOST_NAME: 12,
   DOMAIN: 15,
   MTU: 26,
+  NTP: 42,
   REQUESTED_ADDRESS: 50,
   LEASE_TIME: 51,
   OVERLOAD: 52,

@@ -45,6 +45,8 @@ const MAC_BYTES = 6;
 const FLAG_BROADCAST = 0x8000;
 /** BOOTP relays may drop anything shorter (RFC 1542 2.1). */
 const MIN_MESSAGE_BYTES = 300;
+/** Of IP, with its headers: what every client takes (RFC 2131 2). */
+export const MIN_DHCP_PACKET_BYTES = 576;
 
 /** Bits of option 52 (RFC 2132 9.3). */
 const OVERLOAD = { FILE: 1, SNAME: 2 } as const;
