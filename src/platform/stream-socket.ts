@@ -28,6 +28,7 @@ export const ERRNO = {
   EPERM: 1,
   EINTR: 4,
   EAGAIN: 11,
+  ENOMEM: 12,
   EACCES: 13,
   ENFILE: 23,
   EMFILE: 24,
