@@ -1,0 +1,135 @@
+// Runs on their way through a switch: copied once, rewritten where they lie, and handed to the other hubs as runs when
+// the event is over. While a run is looked at nothing calls into a hub.
+import type { FrameRun, FrameSink } from "../hub/port.ts";
+import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.ts";
+
+/** Before each run, for a sink that makes a unit of the stream of it (hub/port.ts). */
+const HEADROOM_BYTES = 4;
+/** A run of a hub (MAX_FORWARD_BYTES) with its headroom. */
+const SLOT_BYTES = 53_248;
+/** For all switches: what the largest read of a socket brings, there and back several times. */
+const MAX_SLOTS = 64;
+
+const slots = new SlotPool(SLOT_BYTES, MAX_SLOTS);
+
+/** Consecutive frames that go to one hub. */
+interface Part {
+  sink: FrameSink;
+  start: number;
+  end: number;
+  count: number;
+}
+
+export class ForwardQueue {
+  /** In use, in the order in which they were filled. */
+  readonly #slots: number[] = [];
+  /** Where the next run goes, and where that slot ends. */
+  #next = 0;
+  #slotEnd = 0;
+  /** Used again; the first `#used` wait. */
+  readonly #parts: Part[] = [];
+  #used = 0;
+  #isDraining = false;
+  readonly #touched = new Set<FrameSink>();
+  readonly #run: FrameRun = {
+    bytes: PACKET_BYTES,
+    view: PACKET_VIEW,
+    start: 0,
+    end: 0,
+    count: 0,
+  };
+
+  /** Copies a run and gives where it lies in packet memory; -1 if there is no room. */
+  take({ bytes, start, end }: FrameRun): number {
+    const size = end - start;
+    const at = this.#reserve(size);
+    if (at < 0) return -1;
+    if (bytes === PACKET_BYTES) PACKET_BYTES.copyWithin(at, start, end);
+    else PACKET_BYTES.set(bytes.subarray(start, end), at);
+    return at;
+  }
+
+  /** Room for a run of a single frame that is yet to be written: gives where its size prefix goes, or -1. */
+  begin(bytes: number): number {
+    // What lies before is part of another run, which may still be waiting.
+    const at = this.#reserve(HEADROOM_BYTES + bytes);
+    return at < 0 ? -1 : at + HEADROOM_BYTES;
+  }
+
+  /** The frames from `start` to `end` of what was taken go to a hub. In the order of their addresses, best. */
+  send(sink: FrameSink, start: number, end: number, count: number): void {
+    const last = this.#used > 0 ? this.#parts[this.#used - 1]! : undefined;
+    if (last !== undefined && last.sink === sink && last.end === start) {
+      last.end = end;
+      last.count += count;
+      return;
+    }
+    const part = (this.#parts[this.#used] ??= { sink, start, end, count });
+    part.sink = sink;
+    part.start = start;
+    part.end = end;
+    part.count = count;
+    this.#used += 1;
+  }
+
+  /** Nothing of what was taken last is needed. */
+  undo(at: number): void {
+    this.#next = at;
+  }
+
+  /** Hands all that waits to the hubs and flushes these; what comes back meanwhile goes, too. */
+  drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    const run = this.#run;
+    try {
+      while (this.#used > 0) {
+        for (let i = 0; i < this.#used; i += 1) {
+          const { sink, start, end, count } = this.#parts[i]!;
+          run.start = start;
+          run.end = end;
+          run.count = count;
+          this.#touched.add(sink);
+          sink.deliver(run);
+        }
+        this.#reset();
+        for (const sink of this.#touched) {
+          this.#touched.delete(sink);
+          sink.flush();
+        }
+      }
+    } finally {
+      this.#reset();
+      this.#touched.clear();
+      this.#isDraining = false;
+    }
+  }
+
+  /** Drops all that waits. */
+  clear(): void {
+    // Within a drain it is that which ends.
+    if (this.#isDraining) this.#used = 0;
+    else this.#reset();
+  }
+
+  #reserve(size: number): number {
+    if (this.#next + size > this.#slotEnd) {
+      if (HEADROOM_BYTES + size > SLOT_BYTES) return -1;
+      const slot = slots.take();
+      if (slot === undefined) return -1;
+      this.#slots.push(slot);
+      this.#next = slot + HEADROOM_BYTES;
+      this.#slotEnd = slot + SLOT_BYTES;
+    }
+    const at = this.#next;
+    this.#next += size;
+    return at;
+  }
+
+  #reset(): void {
+    this.#used = 0;
+    this.#next = this.#slotEnd = 0;
+    for (const slot of this.#slots) slots.give(slot);
+    this.#slots.length = 0;
+  }
+}

@@ -1,0 +1,52 @@
+import { type IpAddress, type Ipv4, maskOfPrefix, type Net, readIpv4 } from "../base/ip.ts";
+import { type MacAddress, readMac } from "../base/mac.ts";
+import { sha0 } from "../crypto/sha0.ts";
+
+/** First octets of the interfaces of layer 3 switches (hub.md 12.1, 16). */
+const PREFIX = [0x5e, 0xa3] as const;
+const HASH_OCTETS = 4;
+
+/**
+ * The MAC of an interface: always the same one, and the same that the reference gives it for its first IPv4 address, so
+ * that hosts notice nothing when a server is replaced. Names count as they are written.
+ */
+export function interfaceMac(of: {
+  readonly name: string;
+  readonly hub: string;
+  readonly address: IpAddress;
+}): MacAddress {
+  const { name, hub, address } = of;
+  const hash = sha0(Buffer.concat([Buffer.from(name), Buffer.from(hub), address.bytes]));
+  return readMac(Uint8Array.of(...PREFIX, ...hash.subarray(0, HASH_OCTETS)), 0);
+}
+
+/** fe80::/64 with the interface identifier of RFC 4291 appendix A. */
+export function linkLocalOf(mac: MacAddress): IpAddress {
+  const bytes = new Uint8Array(16);
+  bytes.set([0xfe, 0x80]);
+  const high = Math.floor(mac / 0x1_0000_0000);
+  const low = mac % 0x1_0000_0000;
+  // The bit that tells of a local address is kept the other way round.
+  bytes.set([(high >>> 8) ^ 2, high & 255, low >>> 24, 0xff, 0xfe], 8);
+  bytes.set([(low >>> 16) & 255, (low >>> 8) & 255, low & 255], 13);
+  return { family: 6, bytes };
+}
+
+/** ff02::1:ff00:0/104 with the end of the address (RFC 4291 2.7.1). */
+export function solicitedNode(address: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(16);
+  bytes.set([0xff, 0x02]);
+  bytes.set([1, 0xff], 11);
+  bytes.set(address.subarray(13), 13);
+  return bytes;
+}
+
+/** The MAC of an IPv6 group (RFC 2464 7). */
+export function groupMac(group: Uint8Array): MacAddress {
+  return readMac(Uint8Array.of(0x33, 0x33, ...group.subarray(12)), 0);
+}
+
+/** The last address of an IPv4 network. */
+export function broadcastOf({ bytes, prefix }: Net): Ipv4 {
+  return ((readIpv4(bytes, 0) | ~maskOfPrefix(prefix)) >>> 0) as Ipv4;
+}
