@@ -52,9 +52,12 @@ export interface NeighborAdvertisement {
 /** Reads an IPv6 packet; undefined for one that is no solicitation, or one that hosts must ignore. */
 export function tryParseNeighborSolicitation(packet: Uint8Array): NeighborSolicitation | undefined {
   const end = soundEnd(packet, NEIGHBOR_SOLICITATION);
-  if (end === undefined) return undefined;
+  if (end === undefined || packet[TARGET_AT] === 0xff) return undefined;
   const mac = linkAddress(packet, end, SOURCE_LINK_ADDRESS);
   if (mac === BROKEN) return undefined;
+  // Who has no address yet asks the group of the target's, and tells no MAC (RFC 4861 7.1.1).
+  const isProbe = packet.subarray(SOURCE_AT, DESTINATION_AT).every((octet) => octet === 0);
+  if (isProbe && (mac !== undefined || !isToSolicitedNode(packet))) return undefined;
   return {
     source: packet.slice(SOURCE_AT, SOURCE_AT + ADDRESS_BYTES),
     target: packet.slice(TARGET_AT, TARGET_AT + ADDRESS_BYTES),
@@ -88,6 +91,14 @@ function soundEnd(packet: Uint8Array, type: number): number | undefined {
   return finishChecksum(sum) === 0 ? end : undefined;
 }
 
+/** ff02::1:ff00:0/104 (RFC 4291 2.7.1). */
+function isToSolicitedNode(packet: Uint8Array): boolean {
+  const group = packet.subarray(DESTINATION_AT, DESTINATION_AT + 13);
+  return SOLICITED_NODE.every((octet, at) => group[at] === octet);
+}
+
+const SOLICITED_NODE = [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff] as const;
+
 const BROKEN = "broken";
 
 /** Of the first option of this type; all options must hold together (RFC 4861 4.6). */
@@ -106,7 +117,7 @@ function linkAddress(
   return found;
 }
 
-/** An IPv6 packet that asks for the MAC of `target`, with the asker's own in it. */
+/** An IPv6 packet that asks for the MAC of `target`, with the asker's own in it unless its source is all zero. */
 export function encodeNeighborSolicitation(of: {
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
@@ -139,9 +150,11 @@ function encode(
   flags: number,
   option: number,
 ): Uint8Array {
-  const packet = new Uint8Array(OPTIONS_AT + OPTION_BYTES);
+  // Who has no address yet tells nobody to answer him (RFC 4861 4.3).
+  const hasOption = option !== SOURCE_LINK_ADDRESS || of.source.some((octet) => octet !== 0);
+  const packet = new Uint8Array(OPTIONS_AT + (hasOption ? OPTION_BYTES : 0));
   const view = new DataView(packet.buffer);
-  const length = MESSAGE_BYTES + OPTION_BYTES;
+  const length = packet.length - IPV6_HEADER_BYTES;
   packet[0] = 0x60;
   view.setUint16(4, length);
   packet[6] = ICMPV6;
@@ -151,9 +164,11 @@ function encode(
   packet[IPV6_HEADER_BYTES] = type;
   view.setUint32(IPV6_HEADER_BYTES + 4, flags);
   packet.set(of.target, TARGET_AT);
-  packet[OPTIONS_AT] = option;
-  packet[OPTIONS_AT + 1] = 1;
-  writeMac(packet, OPTIONS_AT + 2, of.mac);
+  if (hasOption) {
+    packet[OPTIONS_AT] = option;
+    packet[OPTIONS_AT + 1] = 1;
+    writeMac(packet, OPTIONS_AT + 2, of.mac);
+  }
   const sum = sumWords(packet, SOURCE_AT, packet.length, length + ICMPV6);
   view.setUint16(IPV6_HEADER_BYTES + 2, finishChecksum(sum));
   return packet;
