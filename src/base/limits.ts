@@ -244,6 +244,8 @@ export const MAX_NAT_TCP_BYTES = 64 << 20;
 export const MAX_TCP_BUFFER_BYTES = 4 << 20;
 /** Connections that are over and only answer late segments (RFC 9293 TIME-WAIT): the oldest make room. */
 export const MAX_TIME_WAIT = 4096;
+/** Open files that guests leave to sessions, logs and listeners; half of them where there are fewer than twice as many. */
+export const OPEN_FILES_BESIDES_NAT = 8192;
 /** A guest waits for its target this long (hub.md 11.3). */
 export const NAT_CONNECT_MS = 10_000;
 /** What one flow reads of its target before others get their turn: four chunks (secure-nat/tcp/tcp-io.ts). */

@@ -44,6 +44,14 @@ export function raiseOpenFilesLimit(): number {
   return Number(libc.setrlimit(RLIMIT_NOFILE, limit) === 0 ? most : now);
 }
 
+/** Files that this process may have open now. @throws SystemError */
+export function openFilesLimit(): number {
+  const limit = new BigUint64Array(2);
+  check(libc.getrlimit(RLIMIT_NOFILE, limit), "getrlimit", "read the limit on open files");
+  // Without a limit the number is larger than any of descriptors.
+  return Number(limit[0]);
+}
+
 /** Keeps keys and passwords out of core files and away from debuggers of the same user. @throws SystemError */
 export function denyDumps(): void {
   const result = libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -31,6 +31,7 @@ import type {
   FlowState,
 } from "./flow.ts";
 import { faultOfErrno, shortageOfErrno } from "./outside.ts";
+import { socketShare } from "./socket-share.ts";
 import { SynQuote } from "./syn-quote.ts";
 import {
   CHUNK_BYTES,
@@ -80,6 +81,7 @@ class TcpFlow implements Flow, TcpIo {
   #bytesIn = 0;
   #socket: StreamSocket | undefined;
   #watch: EpollWatch | undefined;
+  #hasShare = false;
   /** Of the dial, and then of being idle. */
   #timer: Timer | undefined;
   /** While the target has not answered. */
@@ -143,6 +145,8 @@ class TcpFlow implements Flow, TcpIo {
     this.#phase = "dialling";
     const { dial, outer, outerPort } = this.ends;
     const to = dial ?? { address: outer, port: outerPort };
+    if (!socketShare.take()) return this.#refuse(ERRNO.EMFILE);
+    this.#hasShare = true;
     try {
       this.#socket = StreamSocket.connect({ ...to.address, port: to.port });
       this.#watch = this.#host.epoll.add(this.#socket.fd, (events) => this.#onEvents(events));
@@ -333,6 +337,8 @@ class TcpFlow implements Flow, TcpIo {
     if (isReset) this.#socket?.reset();
     else this.#socket?.close();
     this.#socket = undefined;
+    if (this.#hasShare) socketShare.give();
+    this.#hasShare = false;
     this.#isReadable = false;
   }
 

@@ -13,6 +13,7 @@ import {
   reserve,
 } from "../../src/platform/packet-memory.ts";
 import type { Flow, FlowEnds, FlowHost } from "../../src/secure-nat/flow.ts";
+import { socketShare } from "../../src/secure-nat/socket-share.ts";
 import { tcpFlows, type TcpMachine } from "../../src/secure-nat/tcp-flow.ts";
 import type { ChunkSource, SendChunk, TcpIo, TcpState } from "../../src/secure-nat/tcp/tcp-io.ts";
 import { IP_PROTOCOL } from "../../src/wire/ipv4.ts";
@@ -187,6 +188,8 @@ const { listen: listenOn } = dlopen("libc.so.6", {
 const opened: (() => unknown)[] = [];
 afterEach(() => {
   for (const close of opened.splice(0).reverse()) close();
+  // Whatever became of them, flows have given back what they took.
+  expect(socketShare.taken).toBe(0);
 });
 
 /** A NAT with one flow. */
