@@ -5,7 +5,17 @@
 import { SystemError } from "../base/errors.ts";
 import { AF_INET, AF_INET6 } from "./ip-address.ts";
 import { check, errno, libc } from "./libc.ts";
+import {
+  MESSAGE,
+  MESSAGE_BYTES,
+  setAddress,
+  setControl,
+  setOneVector,
+  setVector,
+  VECTOR_BYTES,
+} from "./message-table.ts";
 import { PACKET_BASE, PACKET_BYTES, PACKET_VIEW, reserve } from "./packet-memory.ts";
+import { type IncomingMessage, receiveMessages } from "./receive-messages.ts";
 import {
   decodeSocketAddress,
   encodeSocketAddress,
@@ -27,7 +37,6 @@ const IPPROTO_IPV6 = 41;
 const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const PMTUDISC_DONT = 0;
-const MSG_TRUNC = 0x20;
 
 const EINTR = 4;
 const EIO = 5;
@@ -37,20 +46,6 @@ const EADDRINUSE = 98;
 const EMSGSIZE = 90;
 const ENOBUFS = 105;
 
-/* struct mmsghdr, struct iovec and struct cmsghdr of 64-bit systems. */
-const MESSAGE_BYTES = 64;
-const NAME = 0;
-const NAME_BYTES = 8;
-const VECTOR = 16;
-const VECTORS = 24;
-const CONTROL = 32;
-const CONTROL_BYTES = 40;
-const FLAGS = 48;
-const LENGTH = 56;
-const VECTOR_BYTES = 16;
-const CONTROL_HEADER_BYTES = 16;
-/** Of the control messages that come with a datagram: UDP_GRO and what else somebody may have asked for. */
-const CONTROL_ROOM = 64;
 const SEGMENT_CONTROL_BYTES = 24;
 
 /** Datagrams that one message may hold: the bound of older kernels. */
@@ -59,8 +54,6 @@ export const MAX_SEGMENTS = 64;
 export const MAX_MESSAGE_BYTES = 65_487;
 /** Messages of one call. */
 export const SEND_MESSAGES = 64;
-const RECEIVE_MESSAGES = 8;
-const RECEIVE_BYTES = 65_536;
 /** Kernel memory for datagrams that we have not got to yet: five milliseconds at 3 Gbit/s. */
 const BUFFER_BYTES = 2 << 20;
 
@@ -71,16 +64,6 @@ export interface OutgoingMessage {
   /** 0 for a message that is one datagram. */
   segment: number;
   datagrams: number;
-}
-
-/** One of the messages that the last `receive` brought. The object is used again by the next. */
-export interface IncomingMessage {
-  readonly at: number;
-  readonly bytes: number;
-  /** Datagrams that were joined are of this size, but for the last. */
-  readonly segment: number;
-  /** Where in packet memory the sender's struct sockaddr lies. */
-  readonly fromAt: number;
 }
 
 export interface UdpSocketStats {
@@ -95,14 +78,6 @@ const sendTable = reserve(SEND_MESSAGES * (MESSAGE_BYTES + VECTOR_BYTES + SEGMEN
 const sendVectors = sendTable + SEND_MESSAGES * MESSAGE_BYTES;
 const sendControls = sendVectors + SEND_MESSAGES * VECTOR_BYTES;
 const sendNameAt = reserve(SOCKET_ADDRESS_BYTES);
-const receiveTable = reserve(
-  RECEIVE_MESSAGES * (MESSAGE_BYTES + VECTOR_BYTES + CONTROL_ROOM + SOCKET_ADDRESS_BYTES + 4),
-);
-const receiveVectors = receiveTable + RECEIVE_MESSAGES * MESSAGE_BYTES;
-const receiveControls = receiveVectors + RECEIVE_MESSAGES * VECTOR_BYTES;
-const receiveNames = receiveControls + RECEIVE_MESSAGES * CONTROL_ROOM;
-/** Behind the last message there is room for readers that read whole vectors. */
-const receiveAt = reserve(RECEIVE_MESSAGES * RECEIVE_BYTES + 256);
 
 /** An open UDP socket that takes from and sends to anybody. */
 export class UdpSocket {
@@ -212,49 +187,31 @@ export class UdpSocket {
   ): void {
     const message = sendTable + index * MESSAGE_BYTES;
     const vector = sendVectors + index * VECTOR_BYTES;
-    setAddress(vector, at);
-    PACKET_VIEW.setUint32(vector + 8, bytes, true);
-    PACKET_VIEW.setUint32(vector + 12, 0, true);
-    setAddress(message + NAME, sendNameAt);
-    PACKET_VIEW.setUint32(message + NAME_BYTES, nameBytes, true);
-    setAddress(message + VECTOR, vector);
-    PACKET_VIEW.setUint32(message + VECTORS, 1, true);
+    setVector(vector, at, bytes);
+    setOneVector(message, vector);
+    setAddress(message + MESSAGE.name, sendNameAt);
+    PACKET_VIEW.setUint32(message + MESSAGE.nameBytes, nameBytes, true);
     const isJoined = datagrams > 1;
-    PACKET_VIEW.setUint32(message + CONTROL_BYTES, isJoined ? SEGMENT_CONTROL_BYTES : 0, true);
+    const controlBytes = isJoined ? SEGMENT_CONTROL_BYTES : 0;
+    PACKET_VIEW.setUint32(message + MESSAGE.controlBytes, controlBytes, true);
     if (!isJoined) return;
     const control = sendControls + index * SEGMENT_CONTROL_BYTES;
-    setAddress(message + CONTROL, control);
-    PACKET_VIEW.setUint32(control, CONTROL_HEADER_BYTES + 2, true);
-    PACKET_VIEW.setUint32(control + 8, SOL_UDP, true);
-    PACKET_VIEW.setUint32(control + 12, UDP_SEGMENT, true);
-    PACKET_VIEW.setUint16(control + CONTROL_HEADER_BYTES, segment, true);
+    setAddress(message + MESSAGE.control, control);
+    PACKET_VIEW.setUint16(setControl(control, SOL_UDP, UDP_SEGMENT, 2), segment, true);
   }
 
   /**
-   * Reads up to RECEIVE_MESSAGES messages into packet memory, where they stay until the next call of any socket, and
-   * gives each to `take`, those cut short excepted. Gives how many there were; fewer means that there are no more.
+   * Reads up to 8 messages into packet memory, where they stay until the next call of any socket, and gives each to
+   * `take`, those cut short excepted. Gives how many there were; fewer means that there are no more.
    */
   receive(take: (message: IncomingMessage) => void): number {
-    for (let index = 0; index < RECEIVE_MESSAGES; index += 1) {
-      const message = receiveTable + index * MESSAGE_BYTES;
-      PACKET_VIEW.setUint32(message + NAME_BYTES, SOCKET_ADDRESS_BYTES, true);
-      PACKET_VIEW.setUint32(message + CONTROL_BYTES, CONTROL_ROOM, true);
-    }
-    let count: number;
-    do count = libc.recvmmsg(this.fd, PACKET_BASE + receiveTable, RECEIVE_MESSAGES, 0, 0);
-    while (count < 0 && errno() === EINTR);
-    for (let index = 0; index < count; index += 1) {
-      const message = receiveTable + index * MESSAGE_BYTES;
-      const bytes = PACKET_VIEW.getUint32(message + LENGTH, true);
-      const segment = joinedSegment(message, index) || bytes;
+    return receiveMessages(this.fd, (message, isCut) => {
+      const { bytes, segment } = message;
       this.stats.receivedDatagrams += bytes === 0 ? 1 : Math.ceil(bytes / segment);
-      if ((PACKET_VIEW.getUint32(message + FLAGS, true) & MSG_TRUNC) !== 0) continue;
-      const fromAt = receiveNames + index * (SOCKET_ADDRESS_BYTES + 4);
-      take({ at: receiveAt + index * RECEIVE_BYTES, bytes, segment, fromAt });
+      if (!isCut) take(message);
       // A closed socket brings no more, though it had.
-      if (!this.#isOpen) return 0;
-    }
-    return Math.max(count, 0);
+      return this.#isOpen;
+    });
   }
 
   /** May be called twice. */
@@ -277,40 +234,8 @@ function prepare(fd: number, family: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES)) setSendBuffer(fd, BUFFER_BYTES);
   // Kernels before 5.0 do not join; datagrams then come one by one.
   setOption(fd, SOL_UDP, UDP_GRO, 1);
-  prepareReceiveTable();
 }
 
 function setOption(fd: number, level: number, option: number, value: number): boolean {
   return libc.setsockopt(fd, level, option, new Int32Array([value]), 4) === 0;
-}
-
-function prepareReceiveTable(): void {
-  for (let index = 0; index < RECEIVE_MESSAGES; index += 1) {
-    const message = receiveTable + index * MESSAGE_BYTES;
-    const vector = receiveVectors + index * VECTOR_BYTES;
-    setAddress(vector, receiveAt + index * RECEIVE_BYTES);
-    PACKET_VIEW.setUint32(vector + 8, RECEIVE_BYTES, true);
-    setAddress(message + NAME, receiveNames + index * (SOCKET_ADDRESS_BYTES + 4));
-    setAddress(message + VECTOR, vector);
-    PACKET_VIEW.setUint32(message + VECTORS, 1, true);
-    setAddress(message + CONTROL, receiveControls + index * CONTROL_ROOM);
-  }
-}
-
-/** The size of the datagrams that were joined into a message, 0 for one that came alone. */
-function joinedSegment(message: number, index: number): number {
-  const end = PACKET_VIEW.getUint32(message + CONTROL_BYTES, true);
-  const control = receiveControls + index * CONTROL_ROOM;
-  if (end < CONTROL_HEADER_BYTES + 4) return 0;
-  const isJoined =
-    PACKET_VIEW.getUint32(control + 8, true) === SOL_UDP &&
-    PACKET_VIEW.getUint32(control + 12, true) === UDP_GRO;
-  return isJoined ? PACKET_VIEW.getInt32(control + CONTROL_HEADER_BYTES, true) : 0;
-}
-
-/** Writes the address that an offset in packet memory has for the system. */
-function setAddress(at: number, offset: number): void {
-  const address = PACKET_BASE + offset;
-  PACKET_VIEW.setUint32(at, address >>> 0, true);
-  PACKET_VIEW.setUint32(at + 4, Math.floor(address / 0x1_0000_0000), true);
 }

@@ -7,11 +7,8 @@ import {
   encodeSocketAddress,
   SOCKET_ADDRESS_BYTES,
 } from "../../src/platform/socket-address.ts";
-import {
-  type IncomingMessage,
-  type OutgoingMessage,
-  UdpSocket,
-} from "../../src/platform/udp-socket.ts";
+import type { IncomingMessage } from "../../src/platform/receive-messages.ts";
+import { type OutgoingMessage, UdpSocket } from "../../src/platform/udp-socket.ts";
 import { until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 

@@ -6,7 +6,7 @@
 import { NOT_OPENED, SLACK_BYTES } from "../../crypto/datagram-module.ts";
 import type { FrameRun } from "../../hub/port.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../../platform/packet-memory.ts";
-import type { IncomingMessage } from "../../platform/udp-socket.ts";
+import type { IncomingMessage } from "../../platform/receive-messages.ts";
 import { type DatagramCodec, FLAG_CODED, MAX_DATAGRAM_BYTES } from "./datagram.ts";
 import type { Liveness } from "./liveness.ts";
 import type { UdpDropReason, UdpPathStats } from "./path-stats.ts";
