@@ -330,10 +330,3 @@ export const MAX_ROUTER_SOLICITORS = 16;
 /** A layer 3 switch says where it is at the start, once again, and then so often: well before switches forget it. */
 export const L3_ANNOUNCE_AGAIN_MS = 2_000;
 export const L3_ANNOUNCE_MS = 120_000;
-/** Between router advertisements: at the start, and later at random between the two (RFC 4861 6.2.1, 10). */
-export const RA_INITIAL_MS = 16_000;
-export const RA_INITIAL_COUNT = 3;
-export const RA_INTERVAL_MS = { least: 200_000, most: 600_000 } as const;
-/** Answers to hosts that ask for routers come this far apart, and this late at most. */
-export const RA_MIN_DELAY_MS = 3_000;
-export const RA_ANSWER_DELAY_MS = 500;

@@ -42,11 +42,16 @@ export interface RouterFacts {
   readonly search: readonly Uint8Array[];
   /** DHCPv6 has more. */
   readonly hasOtherConfig: boolean;
+  /** Among several default routers; medium unless given (RFC 4191 2.1). */
+  readonly preference?: RouterAnnouncement["preference"];
+  /** Networks that it is the way to. */
+  readonly routes?: readonly { readonly network: Uint8Array; readonly length: number }[];
 }
 
 export interface RouterAdvertiserOptions {
   readonly clock: Clock;
   readonly random: Random;
+  /** Looked at each time. */
   readonly facts: RouterFacts;
   /** Whether there is a way out at the time of asking: without one it is no default router. */
   readonly isDefaultRouter: () => boolean;
@@ -167,6 +172,11 @@ export class RouterAdvertiser {
       destination,
       mac: facts.mac,
       lifetimeS: !isLast && isDefaultRouter() ? LIFETIME_S : 0,
+      preference: facts.preference ?? "medium",
+      routes: (facts.routes ?? []).map((route) => ({
+        ...route,
+        lifetimeS: isLast ? 0 : LIFETIME_S,
+      })),
       hopLimit: HOP_LIMIT,
       hasOtherConfig: facts.hasOtherConfig,
       mtu: facts.mtu,

@@ -3,9 +3,10 @@ import { formatAddress, type IpAddress, type Net, netContains } from "../base/ip
 import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
+import { linkLocalOf } from "../ip-host/ipv6-address.ts";
 import type { NeighborEvents, WaitingPacket, WaitingRoom } from "../ip-host/neighbors.ts";
 import { outbox } from "../ip-host/outbox.ts";
-import { interfaceMac, linkLocalOf } from "./link-address.ts";
+import { interfaceMac } from "./link-address.ts";
 import { Resolver } from "./resolver.ts";
 
 /** A packet that waits for the MAC of its next hop: its frame, with the hop counted already. */
@@ -87,7 +88,7 @@ export class L3Interface implements Port {
     this.macLow = low & 0xffff;
     this.sourceHigh = Math.floor(this.mac / 0x1_0000_0000);
     this.sourceLow = low | 0;
-    this.linkLocal = linkLocalOf(this.mac);
+    this.linkLocal = { family: 6, bytes: linkLocalOf(this.mac) };
     this.resolver = new Resolver(this, {
       clock,
       drops: this.drops,

@@ -6,13 +6,14 @@ import { noHostDrops } from "../ip-host/host-drops.ts";
 import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
 import type { WaitingRoom } from "../ip-host/neighbors.ts";
 import { outbox } from "../ip-host/outbox.ts";
+import type { RouterAdvertiser } from "../ip-host/router-advertiser.ts";
 import { Reassembly } from "../ip-host/reassembly.ts";
 import { ForwardQueue } from "./forward-queue.ts";
 import { Forwarder } from "./forwarder.ts";
 import { ForwardingPlan } from "./forwarding-plan.ts";
 import { L3Interface } from "./l3-interface.ts";
 import type { Route } from "./route-table.ts";
-import { RouterAdvertiser } from "./router-advertiser.ts";
+import { makeAdvertiser } from "./advertised-switch.ts";
 import { SlowPath } from "./slow-path.ts";
 
 export interface L3SwitchDeps {
@@ -61,7 +62,7 @@ export class L3Switch {
       errors: this.#errors,
       reassembly: this.#reassembly,
       tellsOfSilence: () => !deps.isAsReference(),
-      solicited: (from) => this.#advertisers.get(from)?.solicited(),
+      solicited: (from, ...who) => this.#advertisers.get(from)?.solicited(...who),
     });
     this.#forwarder = new Forwarder(this.#plan, this.#slow, this.#queue, clock);
   }
@@ -183,18 +184,21 @@ export class L3Switch {
     outbox.drain();
   }
 
-  /** Advertisers of the interfaces that shall have one, with the networks as they are now. */
+  /** Advertisers of the interfaces that shall have one; those that run tell of what has changed. */
   #advertise(): void {
     const { clock, random } = this.#deps;
     for (const one of this.#interfaces) {
       const isWanted = this.#config.ra && one.resolver.hasV6;
       const running = this.#advertisers.get(one);
-      if (!isWanted) {
+      if (isWanted && running !== undefined) running.changed();
+      else if (isWanted) {
+        const made = makeAdvertiser(one, { clock, random, routes: () => this.#plan.routes });
+        this.#advertisers.set(one, made);
+        made.start();
+      } else {
         running?.close();
         this.#advertisers.delete(one);
-      } else if (running === undefined) {
-        this.#advertisers.set(one, new RouterAdvertiser(one, this.#plan.routes, { clock, random }));
-      } else running.reconfigure(this.#plan.routes);
+      }
     }
   }
 }

@@ -20,18 +20,6 @@ export function interfaceMac(of: {
   return readMac(Uint8Array.of(...PREFIX, ...hash.subarray(0, HASH_OCTETS)), 0);
 }
 
-/** fe80::/64 with the interface identifier of RFC 4291 appendix A. */
-export function linkLocalOf(mac: MacAddress): IpAddress {
-  const bytes = new Uint8Array(16);
-  bytes.set([0xfe, 0x80]);
-  const high = Math.floor(mac / 0x1_0000_0000);
-  const low = mac % 0x1_0000_0000;
-  // The bit that tells of a local address is kept the other way round.
-  bytes.set([(high >>> 8) ^ 2, high & 255, low >>> 24, 0xff, 0xfe], 8);
-  bytes.set([(low >>> 16) & 255, (low >>> 8) & 255, low & 255], 13);
-  return { family: 6, bytes };
-}
-
 /** ff02::1:ff00:0/104 with the end of the address (RFC 4291 2.7.1). */
 export function solicitedNode(address: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(16);
@@ -41,12 +29,12 @@ export function solicitedNode(address: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** The MAC of an IPv6 group (RFC 2464 7). */
-export function groupMac(group: Uint8Array): MacAddress {
-  return readMac(Uint8Array.of(0x33, 0x33, ...group.subarray(12)), 0);
-}
-
 /** The last address of an IPv4 network. */
 export function broadcastOf({ bytes, prefix }: Net): Ipv4 {
   return ((readIpv4(bytes, 0) | ~maskOfPrefix(prefix)) >>> 0) as Ipv4;
+}
+
+/** The bits of the network, the others 0. */
+export function networkOf({ bytes, prefix }: Net): Uint8Array {
+  return bytes.map((octet, at) => octet & (0xff00 >> Math.max(0, Math.min(8, prefix - at * 8))));
 }

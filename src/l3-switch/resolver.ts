@@ -11,6 +11,7 @@ import {
 import { NEIGHBOR_DEFEND_MS } from "../base/limits.ts";
 import { isGroupMac, MAC_BROADCAST, MAC_ZERO, type MacAddress, readMac } from "../base/mac.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
+import { ALL_NODES, groupMacOf, isLinkLocal, isUnspecified } from "../ip-host/ipv6-address.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import {
   addressKey,
@@ -32,9 +33,7 @@ import {
   tryParseNeighborAdvertisement,
   tryParseNeighborSolicitation,
 } from "../wire/neighbor-discovery.ts";
-import { groupMac, solicitedNode } from "./link-address.ts";
-
-const ALL_NODES = Uint8Array.of(0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+import { solicitedNode } from "./link-address.ts";
 
 /** Whose addresses are resolved, and told. */
 export interface ResolvedLink extends HostLink {
@@ -86,7 +85,7 @@ export class Resolver<P extends WaitingPacket> {
   announce(): void {
     for (const { family, bytes } of this.#link.addresses) {
       if (family === 4) this.#announceV4(readIpv4(bytes, 0));
-      else this.#advertise(bytes, ALL_NODES, groupMac(ALL_NODES), false);
+      else this.#advertise(bytes, ALL_NODES, groupMacOf(ALL_NODES), false);
     }
   }
 
@@ -193,9 +192,9 @@ export class Resolver<P extends WaitingPacket> {
     if (asked === undefined) return this.#drop("header");
     const { source, target, mac } = asked;
     if (!this.#own.has(addressKey(target, 0, target.length))) return;
-    if (source.every((octet) => octet === 0)) {
+    if (isUnspecified(source)) {
       // Somebody is about to take the address: all are told who has it (RFC 4862 5.4.3).
-      return this.#advertise(target, ALL_NODES, groupMac(ALL_NODES), false);
+      return this.#advertise(target, ALL_NODES, groupMacOf(ALL_NODES), false);
     }
     const asker: IpAddress = { family: 6, bytes: source };
     if (this.#own.has(addressKey(source, 0, source.length))) return this.#drop("martian");
@@ -221,7 +220,7 @@ export class Resolver<P extends WaitingPacket> {
     const group = solicitedNode(address.bytes);
     const { linkLocal, mac } = this.#link;
     this.#sendIpv6(
-      to ?? groupMac(group),
+      to ?? groupMacOf(group),
       encodeNeighborSolicitation({
         source: linkLocal.bytes,
         destination: to === undefined ? group : address.bytes,
@@ -255,8 +254,9 @@ export class Resolver<P extends WaitingPacket> {
   }
 
   #isNearV6(address: IpAddress): boolean {
-    const isLinkLocal = address.bytes[0] === 0xfe && (address.bytes[1]! & 0xc0) === 0x80;
-    return isLinkLocal || this.#link.addresses.some((own) => netContains(own, address));
+    return (
+      isLinkLocal(address.bytes) || this.#link.addresses.some((own) => netContains(own, address))
+    );
   }
 
   #drop(reason: keyof HostDrops): void {

@@ -1,6 +1,7 @@
 // Packets of a layer 3 switch that are more than rewritten: for the switch itself, with options, at the end of their
 // hops, too long, to nobody, or to somebody whose MAC is not known yet.
 import type { IpAddress } from "../base/ip.ts";
+import { type MacAddress, readMac } from "../base/mac.ts";
 import { sendCut } from "../ip-host/fragment.ts";
 import type { HostDropReason } from "../ip-host/host-drops.ts";
 import type { IcmpErrors, IcmpOrigin } from "../ip-host/icmp-error.ts";
@@ -9,9 +10,15 @@ import { PacketView } from "../ip-host/packet-view.ts";
 import type { Reassembly } from "../ip-host/reassembly.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import { ETHER_TYPE, ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
-import type { IcmpFault } from "../wire/icmp.ts";
+import { type IcmpFault, ICMPV6_TYPE } from "../wire/icmp.ts";
 import { NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION } from "../wire/neighbor-discovery.ts";
-import { ICMPV6, LINK_HOP_LIMIT, ROUTER_ADVERTISEMENT } from "../wire/router-advertisement.ts";
+import {
+  ICMPV6,
+  LINK_HOP_LIMIT,
+  ROUTER_ADVERTISEMENT,
+  ROUTER_SOLICITATION,
+  tryParseRouterSolicitation,
+} from "../wire/router-advertisement.ts";
 import type { ForwardQueue } from "./forward-queue.ts";
 import type { ForwardingPlan } from "./forwarding-plan.ts";
 import { address, countHopV4 } from "./frame-header.ts";
@@ -20,8 +27,6 @@ import type { L3Interface, L3Packet } from "./l3-interface.ts";
 import { answerLocal } from "./local-host.ts";
 
 const SIZE_BYTES = 4;
-const ROUTER_SOLICITATION = 133;
-const REDIRECT = 137;
 /** A packet that comes back from a queue to be told about. */
 const QUOTE_BYTES = 2048;
 const quoteAt = reserve(QUOTE_BYTES);
@@ -37,7 +42,7 @@ export interface SlowPathDeps {
   /** Hosts that do not answer are told about (hub.md 12.2, `l3-errors`). */
   tellsOfSilence(): boolean;
   /** A host asks for routers (RFC 4861 6.2.6). */
-  solicited(from: L3Interface): void;
+  solicited(from: L3Interface, source: Uint8Array, mac: MacAddress): void;
 }
 
 export class SlowPath {
@@ -225,17 +230,23 @@ export class SlowPath {
         from.resolver.neighborMessage(view);
         return true;
       case ROUTER_SOLICITATION:
-        if (view.ttl === LINK_HOP_LIMIT) this.#deps.solicited(from);
+        this.#routerSolicited(from);
         return true;
       case ROUTER_ADVERTISEMENT:
         // Of another router, which is its right; this one has its routes by configuration.
         return true;
-      case REDIRECT:
+      case ICMPV6_TYPE.REDIRECT:
         drop(from, "router_spoof");
         return true;
       default:
         return false;
     }
+  }
+
+  #routerSolicited(from: L3Interface): void {
+    const asked = tryParseRouterSolicitation(PACKET_BYTES.subarray(view.ipAt, view.ipEnd));
+    if (asked === undefined) return drop(from, "header");
+    this.#deps.solicited(from, asked.source, readMac(PACKET_BYTES, view.frameAt + 6));
   }
 }
 

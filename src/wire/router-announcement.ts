@@ -3,7 +3,7 @@ import { finishChecksum, sumWords } from "./checksum.ts";
 import { ICMPV6, LINK_HOP_LIMIT, ROUTER_ADVERTISEMENT } from "./router-advertisement.ts";
 import { ByteWriter } from "./writer.ts";
 
-/* RFC 8200 3, RFC 4861 4.2 and 4.6, RFC 8106 5. */
+/* RFC 8200 3, RFC 4861 4.2 and 4.6, RFC 4191 2, RFC 8106 5. */
 const IPV6_HEADER_BYTES = 40;
 const SOURCE_AT = 8;
 const CHECKSUM_AT = IPV6_HEADER_BYTES + 2;
@@ -12,6 +12,7 @@ const OPTION = {
   SOURCE_LINK_ADDRESS: 1,
   PREFIX: 3,
   MTU: 5,
+  ROUTE: 24,
   DNS_SERVERS: 25,
   DNS_SEARCH_LIST: 31,
 } as const;
@@ -19,6 +20,9 @@ const OTHER_CONFIG = 0x40;
 const ON_LINK = 0x80;
 const AUTONOMOUS = 0x40;
 const ADDRESS_BYTES = 16;
+/** Two bits, as they stand in flags. */
+const PREFERENCE = { high: 0x08, medium: 0, low: 0x18 } as const;
+const ROUTE_UNITS = 3;
 
 export interface AnnouncedPrefix {
   /** 16 octets, of which the first `length` bits count. */
@@ -38,6 +42,14 @@ export interface RouterAnnouncement {
   readonly mac: MacAddress;
   /** As a default router; 0: it is none. */
   readonly lifetimeS: number;
+  /** Among several of them; medium unless given. */
+  readonly preference?: keyof typeof PREFERENCE;
+  /** Networks that it is the way to, whatever it is to others; for `lifetimeS` of their own. */
+  readonly routes?: readonly {
+    readonly network: Uint8Array;
+    readonly length: number;
+    readonly lifetimeS: number;
+  }[];
   readonly hopLimit: number;
   /** More can be asked for by DHCPv6, but no addresses. */
   readonly hasOtherConfig: boolean;
@@ -55,7 +67,8 @@ export function encodeRouterAnnouncement(of: RouterAnnouncement): Uint8Array {
   writer.writeU32(0x6000_0000).writeU16(0).writeU8(ICMPV6).writeU8(LINK_HOP_LIMIT);
   writer.writeBytes(of.source).writeBytes(of.destination);
   writer.writeU8(ROUTER_ADVERTISEMENT).writeU8(0).writeU16(0);
-  writer.writeU8(of.hopLimit).writeU8(of.hasOtherConfig ? OTHER_CONFIG : 0);
+  const flags = (of.hasOtherConfig ? OTHER_CONFIG : 0) | PREFERENCE[of.preference ?? "medium"];
+  writer.writeU8(of.hopLimit).writeU8(flags);
   // How long neighbours count as reachable, and when to ask again, is for the hosts to say.
   writer.writeU16(of.lifetimeS).writeU32(0).writeU32(0);
   const mac = new Uint8Array(6);
@@ -63,6 +76,10 @@ export function encodeRouterAnnouncement(of: RouterAnnouncement): Uint8Array {
   writer.writeU8(OPTION.SOURCE_LINK_ADDRESS).writeU8(1).writeBytes(mac);
   if (of.mtu !== undefined) writer.writeU8(OPTION.MTU).writeU8(1).writeU16(0).writeU32(of.mtu);
   for (const prefix of of.prefixes) writePrefix(writer, prefix);
+  for (const { network, length, lifetimeS } of of.routes ?? []) {
+    writer.writeU8(OPTION.ROUTE).writeU8(ROUTE_UNITS).writeU8(length);
+    writer.writeU8(PREFERENCE.medium).writeU32(lifetimeS).writeBytes(network);
+  }
   writeDns(writer, of);
   const packet = writer.finish();
   const view = new DataView(packet.buffer);
