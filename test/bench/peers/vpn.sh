@@ -4,6 +4,7 @@
 # that no figure is printed for something that was not measured.
 # rules=N: an access list of N rules that none of the traffic meets. log=no: no packet log (by default that of TCP connects).
 # lan=plain: the host of topology nic sends single frames, as that of SoftEther must; by default it sends what it likes.
+# nat=user|kernel: what SecureNAT of topology nat works with.
 # link=1..32: connections of the cascade of that topology, 8 by default as in both programs.
 # vpn-client.sh and vpn-server.sh take one side from here and the other from softether.sh.
 VPN_BIN=${VPN_BIN:-$(cd "$BENCH_DIR/../.." && pwd)/dist/vpn}
@@ -60,6 +61,9 @@ vpn_start_server() { # TOPOLOGY
 		nic) printf '[hub.BENCH.bridge]\ndevice = "d2"\n' ;;
 		cascade) printf '[hub.BENCH.cascade.link]\nto = "%s:%s/BENCH"\nuser = "u"\npassword = "file:%s"\nconnections = %s\nudp = %s\n' \
 			$LINK_SRV2 $VPN_PORT "$RUN/pw" "$(opt link 8)" "$([ "$(opt udp no)" = yes ] && echo true || echo false)" ;;
+		nat) printf '[hub.BENCH.securenat]\naddress = "%s/24"\nnat = "%s"\n' $NAT_GW "$(opt nat user)" ;;
+		l3) printf '[l3switch.bench.interface]\nBENCH = "%s/24"\nBENCH2 = "%s/24"\n[hub.BENCH2.user.u]\npassword = "file:%s"\n' \
+			$L3_SW1 $L3_SW2 "$RUN/pw" ;;
 	esac)
 
 	$([ "$(opt log yes)" = no ] && printf '[hub.BENCH.log]\npacket = []\n')
@@ -89,7 +93,7 @@ vpn_connect_client() { # N
 	done
 	(umask 077; echo pw >"$RUN/pw-c$1")
 	spawn client "$(ns_of "$1")" "$VPN_BIN" client connect --state-dir "$RUN/state-c$1" \
-		--server "$(srv_of "$1"):$VPN_PORT" --hub BENCH --user u --password-file "$RUN/pw-c$1" \
+		--server "$(srv_of "$1"):$VPN_PORT" --hub "$(hub_of "$1")" --user u --password-file "$RUN/pw-c$1" \
 		--nic "$IF_CLIENT" --address none --insecure --connections "$(opt tcp 1)" "${flags[@]}"
 }
 # vpn_after_connect: until each client's session is what the options say
@@ -104,11 +108,11 @@ vpn_after_connect() {
 	[ "$REP" = 1 ] && sed 's/^/[bench]   /' "$RUN/status1" >&2
 	return 0
 }
-vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain" "link=$(seq -s '|' 32)" \
+vpn_check() { vpn_options "tcp=$(seq -s '|' 32)" "half=yes|no" "qos=yes|no" "compress=yes|no" "udp=yes|no" "lan=offload|plain" "nat=user|kernel" "link=$(seq -s '|' 32)" \
 	"rules=0|100|1000" "log=yes|no"; }
 
 peer_needs() { vpn_needs; }
-peer_topologies() { vpn_check && echo hub cascade bridge nic; }
+peer_topologies() { vpn_check && echo hub cascade l3 bridge nic nat; }
 start_server() { vpn_start_server "$1"; }
 connect_client() { vpn_connect_client "$1"; }
 after_connect() { vpn_after_connect; }
