@@ -5,7 +5,7 @@ import type { Port } from "../hub/port.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Kinds of sessions that the server itself plugs into a hub. */
-export type InnerKind = "local-bridge" | "cascade" | "secure-nat";
+export type InnerKind = "local-bridge" | "cascade" | "secure-nat" | "l3";
 
 /** How lists show them (hub.md 1.1, 5.3). */
 const CAPTIONS: Readonly<
@@ -14,6 +14,7 @@ const CAPTIONS: Readonly<
   "local-bridge": { tag: "LOCALBRIDGE", user: "Local Bridge", host: "Ethernet Bridge" },
   cascade: { tag: "LINK", user: "Cascade", host: "Virtual Host" },
   "secure-nat": { tag: "SECURENAT", user: "SecureNAT", host: "Virtual Host" },
+  l3: { tag: "L3", user: "L3SW", host: "Virtual Layer 3 Switch" },
 };
 
 /** A session of the server's own, as opposed to those of users who logged in. */
@@ -36,6 +37,8 @@ export interface InnerPlug {
   readonly isMonitor?: boolean;
   /** The other end of the tunnel of a cascade. */
   readonly remoteAddress?: string;
+  /** Of an L3 switch, its name: a hub may have ports of several. */
+  readonly of?: string;
 }
 
 /** The sessions of a hub that are the server's own. */
@@ -57,9 +60,10 @@ export class InnerSessions {
 
   /** @param number of the session in this hub, from the counter that all sessions share (hub.md 5.2) */
   plug(cable: Port, plug: InnerPlug, number: number, wall: number) {
-    const { kind, policy, remoteAddress, isMonitor = false } = plug;
-    const { tag, user, host } = CAPTIONS[kind];
-    const name = `SID-${tag}-${number}`;
+    const { kind, policy, remoteAddress, isMonitor = false, of } = plug;
+    const { tag, user: caption, host } = CAPTIONS[kind];
+    const user = of === undefined ? caption : `${caption}_${of}`;
+    const name = `SID-${of === undefined ? tag : `${tag}-${of.toUpperCase()}`}-${number}`;
     const port = this.#hub.attach(cable, {
       kind: isMonitor ? "monitor" : kind,
       user,
