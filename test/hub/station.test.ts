@@ -16,6 +16,7 @@ import {
   tryParseNeighborSolicitation,
 } from "../../src/wire/neighbor-discovery.ts";
 import { ArrayPort } from "../support/array-port.ts";
+import { fromHex } from "../support/hex.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 import { arp, BROADCAST, frame, ipv4, ipv6, lan, mac } from "./frames.ts";
@@ -268,7 +269,11 @@ function ask(targetIp: Ipv4, to: number = BROADCAST, tags: readonly number[] = [
 const HOST = Uint8Array.fromHex("fe800000000000000000000000000007");
 
 function solicit(to: number, source: Uint8Array, target: Uint8Array): Uint8Array {
-  const payload = encodeNeighborSolicitation({ source, destination: target, target, mac: mac(1) });
+  // Who looks whether an address is free asks the group of it (RFC 4861 7.1.1).
+  const isProbe = source.every((octet) => octet === 0);
+  const destination = isProbe ? fromHex("ff0200000000000000000001ff000000") : target;
+  if (isProbe) destination.set(target.subarray(13), 13);
+  const payload = encodeNeighborSolicitation({ source, destination, target, mac: mac(1) });
   return frame({ to, from: mac(1), type: 0x86dd, payload });
 }
 
