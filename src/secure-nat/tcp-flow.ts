@@ -45,34 +45,30 @@ import {
 const DRAIN_BYTES = 49_152;
 const GONE = EPOLLERR | EPOLLHUP;
 
-/** The guest's end of a flow (tcp-connection.ts). */
+/** The guest's end of a flow (tcp/tcp-connection.ts). */
 export interface TcpMachine extends TcpControl {
   receive(packet: PacketView): void;
 }
 
-/** Makes the guest's end in state "connecting"; its first packet follows by `receive`. */
-export type TcpMachineFactory = (
-  ends: FlowEnds,
-  innerMac: MacAddress,
-  host: FlowHost,
-  io: TcpIo,
-) => TcpMachine;
-
-export interface TcpFlowDeps {
+/** The guests' ends of all flows (tcp/tcp-stack.ts). */
+export interface TcpMachines {
   readonly chunks: ChunkSource;
-  readonly errors: IcmpErrors;
-  readonly machine: TcpMachineFactory;
+  /** A connection in state "connecting"; its first segment follows by `receive`. */
+  connect(ends: FlowEnds, innerMac: MacAddress, io: TcpIo): TcpMachine;
+  /** The event is over: sends what connections have to send. */
+  flush(): void;
 }
 
 /** The maker of TCP flows of one SecureNAT. */
-export function tcpFlows(deps: TcpFlowDeps): FlowFactory {
-  return (ends, host, first, innerMac) => new TcpFlow(ends, host, deps, first, innerMac);
+export function tcpFlows(machines: TcpMachines, errors: IcmpErrors): FlowFactory {
+  return (ends, host, first, innerMac) =>
+    new TcpFlow(ends, host, machines, errors, first, innerMac);
 }
 
 class TcpFlow implements Flow, TcpIo {
   readonly ends: FlowEnds;
   readonly #host: FlowHost;
-  readonly #chunks: ChunkSource;
+  readonly #machines: TcpMachines;
   readonly #errors: IcmpErrors;
   readonly #machine: TcpMachine;
   readonly #created: number;
@@ -101,17 +97,18 @@ class TcpFlow implements Flow, TcpIo {
   constructor(
     ends: FlowEnds,
     host: FlowHost,
-    deps: TcpFlowDeps,
+    machines: TcpMachines,
+    errors: IcmpErrors,
     first: PacketView,
     innerMac: MacAddress,
   ) {
     this.ends = ends;
     this.#host = host;
-    this.#chunks = deps.chunks;
-    this.#errors = deps.errors;
+    this.#machines = machines;
+    this.#errors = errors;
     this.#created = this.#lastUsed = host.clock.now();
     this.#quote = SynQuote.of(first, innerMac);
-    this.#machine = deps.machine(ends, innerMac, host, this);
+    this.#machine = machines.connect(ends, innerMac, this);
   }
 
   get info(): FlowInfo {
@@ -131,12 +128,14 @@ class TcpFlow implements Flow, TcpIo {
   }
 
   receive(packet: PacketView): void {
+    this.#host.soil(this);
     this.#machine.receive(packet);
     if (this.#phase === "new") this.#dial();
   }
 
   flush(): void {
     this.#pump();
+    this.#machines.flush();
   }
 
   /* 1. Dial */
@@ -224,27 +223,24 @@ class TcpFlow implements Flow, TcpIo {
 
   established(): void {
     this.#isEstablished = true;
-    if (this.#isReadable) this.#host.soil(this);
+    this.#host.soil(this);
   }
 
   room(): void {
-    if (this.#isReadable) this.#host.soil(this);
+    this.#host.soil(this);
   }
 
   #onEvents(events: number): void {
-    if (this.#phase === "dialling") {
-      this.#dialled(events);
-      return;
-    }
+    this.#host.soil(this);
+    if (this.#phase === "dialling") return this.#dialled(events);
     if ((events & EPOLLOUT) !== 0 && !this.#isWritable && !this.#isBroken) {
       this.#isWritable = true;
       this.#machine.resume();
     }
     if ((events & (EPOLLRDHUP | GONE)) !== 0) this.#isEnding = true;
-    if ((events & (EPOLLIN | EPOLLRDHUP | GONE)) !== 0) {
-      this.#isReadable = true;
-      this.#pump(events);
-    }
+    if ((events & (EPOLLIN | EPOLLRDHUP | GONE)) !== 0) this.#isReadable = true;
+    // Only an error can follow the end of what the target sends.
+    if (this.#isReadDone && (events & EPOLLERR) !== 0) this.#isBroken = true;
   }
 
   readonly #readAgain = (): void => {
@@ -252,10 +248,9 @@ class TcpFlow implements Flow, TcpIo {
   };
 
   /** Reads while there is something, and the guest takes it, up to this flow's share of a turn. */
-  #pump(events = 0): void {
+  #pump(): void {
     if (this.#isReadDone) {
-      // Only an error can follow the end of what the target sends.
-      if (this.#isBroken || (events & EPOLLERR) !== 0) this.#abort();
+      if (this.#isBroken) this.#abort();
       return;
     }
     let left = NAT_READ_BYTES_PER_TURN;
@@ -263,18 +258,17 @@ class TcpFlow implements Flow, TcpIo {
       const room = Math.min(this.#machine.sendRoom, CHUNK_BYTES);
       if (room === 0) return;
       if (left <= 0) return this.#readAgain();
-      const read = this.#read(this.#socket, room);
-      left -= read;
+      left -= this.#read(this.#socket, room, left < NAT_READ_BYTES_PER_TURN);
       if (outbox.waitingBytes >= DRAIN_BYTES) outbox.drain();
     }
   }
 
-  /** Bytes that were read. */
-  #read(socket: StreamSocket, room: number): number {
-    const chunk = this.#chunks.take();
+  /** Bytes that were read. `isMore` says that there were some in this turn before. */
+  #read(socket: StreamSocket, room: number, isMore: boolean): number {
+    const chunk = this.#machines.chunks.take();
     if (chunk === undefined) {
       this.#isReadable = false;
-      this.#chunks.whenFree(this.#readAgain);
+      this.#machines.chunks.whenFree(this.#readAgain);
       return 0;
     }
     const read = socket.read(chunk.address, room);
@@ -288,13 +282,18 @@ class TcpFlow implements Flow, TcpIo {
       this.#machine.write(chunk);
       return read;
     }
-    this.#chunks.give(chunk);
+    this.#machines.chunks.give(chunk);
     this.#isReadable = false;
-    if (read === -ERRNO.EAGAIN) {
-      if (this.#isBroken) this.#abort();
-    } else if (read < 0 || this.#isBroken) this.#abort();
-    else this.#endOfTarget();
+    if (read === 0 && !this.#isBroken) this.#endOfTarget();
+    else if (read === 0 || read !== -ERRNO.EAGAIN || this.#isBroken) this.#gone(isMore);
     return 0;
+  }
+
+  /** The target has reset, or has vanished. What it said last goes out in this turn, before the guest is told. */
+  #gone(hasSaidMore: boolean): void {
+    this.#isBroken = true;
+    if (hasSaidMore) this.#readAgain();
+    else this.#abort();
   }
 
   #endOfTarget(): void {
@@ -331,7 +330,7 @@ class TcpFlow implements Flow, TcpIo {
     this.#quote = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#chunks.forget(this.#readAgain);
+    this.#machines.chunks.forget(this.#readAgain);
     this.#watch?.remove();
     this.#watch = undefined;
     if (isReset) this.#socket?.reset();

@@ -14,7 +14,7 @@ import {
 } from "../../src/platform/packet-memory.ts";
 import type { Flow, FlowEnds, FlowHost } from "../../src/secure-nat/flow.ts";
 import { socketShare } from "../../src/secure-nat/socket-share.ts";
-import { tcpFlows, type TcpMachine } from "../../src/secure-nat/tcp-flow.ts";
+import { tcpFlows, type TcpMachine, type TcpMachines } from "../../src/secure-nat/tcp-flow.ts";
 import type { ChunkSource, SendChunk, TcpIo, TcpState } from "../../src/secure-nat/tcp/tcp-io.ts";
 import { IP_PROTOCOL } from "../../src/wire/ipv4.ts";
 import { aimed, GUEST_MAC, ipFrame, KeptFrames } from "../ip-host/packets.ts";
@@ -201,6 +201,7 @@ class World {
   readonly soiled = new Set<Flow>();
   readonly warnings: string[] = [];
   openedFlows = 0;
+  flushes = 0;
   endedFlows = 0;
   isPlain = false;
   machine!: FakeMachine;
@@ -243,11 +244,12 @@ class World {
       outer: tryParseAddress(host)!,
       outerPort: port,
     };
-    const factory = tcpFlows({
+    const machines: TcpMachines = {
       chunks: this.pool,
-      errors: new IcmpErrors(this.clock),
-      machine: (_ends, _mac, _host, io) => (this.machine = new FakeMachine(io, this.pool)),
-    });
+      connect: (_ends, _mac, io) => (this.machine = new FakeMachine(io, this.pool)),
+      flush: () => void (this.machine.state !== "closed" && (this.flushes += 1)),
+    };
+    const factory = tcpFlows(machines, new IcmpErrors(this.clock));
     const syn = this.syn(host, port);
     const flow = factory(ends, this.host, syn, GUEST_MAC)!;
     opened.push(() => flow.close("closing"));
@@ -480,6 +482,7 @@ describe("TCP flow, relay", () => {
     let before = 0;
     let most = 0;
     world.epoll.afterTurn = () => {
+      world.flushAll();
       most = Math.max(most, flow.info.bytesIn - before);
       before = flow.info.bytesIn;
     };
@@ -566,6 +569,29 @@ describe("TCP flow, end", () => {
     expect(world.machine.calls).toEqual(["open", "abort"]);
     expect(world.epoll.size).toBe(0);
     expect(world.clock.pending).toBe(0);
+  });
+
+  test("what the target says just before it resets still reaches the guest", async () => {
+    const { port, sockets } = await listen(() => undefined);
+    world.begin("127.0.0.1", port);
+    await until("the target's accept", () => world.machine.calls.includes("open"));
+    sockets[0]!.write("farewell");
+    await Bun.sleep(5);
+    sockets[0]!.resetAndDestroy();
+    await Bun.sleep(5);
+    let flushesAtData = -1;
+    const { write } = world.machine;
+    world.machine.write = (chunk) => {
+      flushesAtData = world.flushes;
+      write.call(world.machine, chunk);
+    };
+    world.machine.establish();
+    world.flushAll();
+    await until("the reset", () => world.endedFlows === 1);
+    expect(world.machine.received).toBe("farewell");
+    // It was sent on its way before the reset dropped what waits.
+    expect(world.flushes).toBeGreaterThan(flushesAtData);
+    expect(world.machine.calls).toEqual(["open", "abort"]);
   });
 
   test("the target's reset after its FIN is a reset for the guest", async () => {
