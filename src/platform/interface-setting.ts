@@ -1,5 +1,5 @@
 // Settings of interfaces that are files under /proc/sys/net (ip-sysctl of the kernel's documentation).
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /**
  * Keeps the kernel from taking a default route from IPv6 router advertisements on the interface; addresses it takes
@@ -12,4 +12,22 @@ export function refuseDefaultRouter(device: string, onFailed: (error: unknown) =
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") onFailed(error);
   }
+}
+
+/**
+ * The value of a setting by its place under /proc/sys/net, such as "ipv4/ip_forward"; undefined where the kernel does
+ * not have it, as one without IPv6.
+ */
+export function trySetting(place: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/net/${place}`, "utf8").trim();
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Changes one. @throws Error of the file system, EACCES or EROFS without the right to */
+export function writeSetting(place: string, value: string): void {
+  writeFileSync(`/proc/sys/net/${place}`, value);
 }

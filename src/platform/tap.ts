@@ -13,6 +13,7 @@ const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const IFREQ_BYTES = 40;
 const IFNAMSIZ = 16;
+const IFF_TUN = 0x0001;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -84,46 +85,49 @@ export function openTap(settings: TapSettings): Tap {
 }
 
 /** The kernel takes `%d` in a name for a number to fill in, and paths in /sys are made of names. */
-function expectName(name: string): void {
+export function expectName(name: string, kind: "TAP" | "TUN" = "TAP"): void {
   const bytes = new TextEncoder().encode(name).length;
   const isUsable = bytes > 0 && bytes < IFNAMSIZ && !/[\s/:%\0]/.test(name);
   if (!isUsable || name === "." || name === "..") {
     throw new VpnError(
-      "tap_name",
-      `Cannot name a TAP "${name}": 1 to 15 bytes without "/:%" or spaces`,
+      `${kind.toLowerCase()}_name`,
+      `Cannot name a ${kind} "${name}": 1 to 15 bytes without "/:%" or spaces`,
     );
   }
 }
 
-function attach(name: string): DescriptorDevice {
+/** Opens the interface, which is made if it is not there. @throws SystemError whose text says what to do */
+export function attach(name: string, kind: "TAP" | "TUN" = "TAP"): DescriptorDevice {
   const fd = libc.open(cString(TUN_DEVICE), O_RDWR_NONBLOCK_CLOEXEC, 0);
-  if (fd < 0) throw explain("open", errno(), name);
+  if (fd < 0) throw explain("open", errno(), name, kind);
+  const mode = kind === "TAP" ? IFF_TAP : IFF_TUN;
   for (const vnet of [IFF_VNET_HDR, 0]) {
     // struct ifreq: the name, then the flags as u16.
     const request = new Uint8Array(IFREQ_BYTES);
     request.set(new TextEncoder().encode(name));
-    new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TAP | IFF_NO_PI | vnet, true);
+    new DataView(request.buffer).setUint16(IFNAMSIZ, mode | IFF_NO_PI | vnet, true);
     if (libc.ioctl(fd, TUNSETIFF, request) === 0) return new DescriptorDevice(name, fd, vnet !== 0);
     const error = errno();
     if (error === EINVAL && vnet !== 0) continue;
     libc.close(fd);
-    throw explain("TUNSETIFF", error, name);
+    throw explain("TUNSETIFF", error, name, kind);
   }
   libc.close(fd);
-  throw explain("TUNSETIFF", EINVAL, name);
+  throw explain("TUNSETIFF", EINVAL, name, kind);
 }
 
 /** The first set of offloads that the kernel takes. */
-function setOffload(fd: number): number {
+export function setOffload(fd: number): number {
   return OFFLOADS.find((offload) => ioctlValue(fd, TUNSETOFFLOAD, offload) === 0) ?? 0;
 }
 
-function explain(call: string, error: number, name: string): SystemError {
-  const advice = adviceOn(error);
-  return new SystemError(call, error, `make TAP "${name}"${advice === "" ? "" : ` (${advice})`}`);
+function explain(call: string, error: number, name: string, kind: "TAP" | "TUN"): SystemError {
+  const advice = adviceOn(error, kind);
+  const hint = advice === "" ? "" : ` (${advice})`;
+  return new SystemError(call, error, `make ${kind} "${name}"${hint}`);
 }
 
-function adviceOn(error: number): string {
+function adviceOn(error: number, kind: "TAP" | "TUN"): string {
   switch (error) {
     case ENOENT:
     case ENODEV:
@@ -135,7 +139,7 @@ function adviceOn(error: number): string {
     case EBUSY:
       return "another program has it open: end that, or choose another name";
     case EINVAL:
-      return "is there an interface of this name that is no TAP?";
+      return `is there an interface of this name that is no ${kind}?`;
     default:
       return "";
   }
