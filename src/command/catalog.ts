@@ -157,6 +157,39 @@ export const COMMANDS: CommandTable = {
       },
     ),
   }),
+  nat: group("SecureNAT of a hub of the running server", {
+    status: command("Show how SecureNAT stands", {
+      flags: ASK_FLAGS,
+      args: HUB_ARGS,
+      examples: ["vpn nat status guest", "vpn nat status guest --json"],
+      load: async () => (await import("./nat.ts")).natStatus,
+    }),
+    table: command("List the NAT table: who speaks with whom", {
+      flags: ASK_FLAGS,
+      args: HUB_ARGS,
+      examples: ["vpn nat table guest", "vpn nat table guest --json"],
+      load: async () => (await import("./nat.ts")).natTable,
+    }),
+    leases: command("List the addresses that the DHCP server has given", {
+      flags: ASK_FLAGS,
+      args: HUB_ARGS,
+      examples: ["vpn nat leases guest", "vpn nat leases guest --json"],
+      load: async () => (await import("./nat.ts")).natLeases,
+    }),
+    delete: command("End a NAT entry, or take back a lease", {
+      flags: ASK_FLAGS,
+      args: [
+        ...HUB_ARGS,
+        {
+          placeholder: "ENTRY",
+          brief: "number of a NAT entry, or address of a lease",
+          isOptional: false,
+        },
+      ],
+      examples: ["vpn nat delete guest 17", "vpn nat delete guest 192.168.30.10"],
+      load: async () => (await import("./nat.ts")).natDelete,
+    }),
+  }),
   reload: command("Let the running server read its configuration again", {
     flags: ASK_FLAGS,
     examples: ["vpn reload", "vpn reload --state-dir /srv/vpn"],

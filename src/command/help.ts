@@ -14,6 +14,7 @@ import monitorChapter from "../doc/monitor.md" with { type: "text" };
 import radiusChapter from "../doc/radius.md" with { type: "text" };
 import routesChapter from "../doc/routes.md" with { type: "text" };
 import systemdChapter from "../doc/systemd.md" with { type: "text" };
+import secureNatChapter from "../doc/securenat.md" with { type: "text" };
 import tablesChapter from "../doc/tables.md" with { type: "text" };
 import securityChapter from "../doc/security.md" with { type: "text" };
 import type { CommandEnvironment } from "./environment.ts";
@@ -46,6 +47,7 @@ const CHAPTERS: Readonly<Record<string, Chapter>> = {
   radius: { brief: "users of RADIUS servers and NT domains, accounting", text: radiusChapter },
   routes: { brief: "routes, DNS and the kill switch of a client", text: routesChapter },
   security: { brief: "what strangers see, limits, files, rights", text: securityChapter },
+  securenat: { brief: "NAT, DHCP and DNS of a hub, in software", text: secureNatChapter },
   tables: {
     brief: "sessions, MAC and IP tables of hubs, and whose address is whose",
     text: tablesChapter,

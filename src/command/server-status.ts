@@ -224,6 +224,7 @@ function nobodyThere(stateDir: string): ExitError {
 const EXIT_OF_REFUSAL: Readonly<Record<string, ExitCode>> = {
   config: EXIT.config,
   entry_not_found: EXIT.unavailable,
+  nat_not_found: EXIT.unavailable,
   cascade_unknown: EXIT.usage,
 };
 

@@ -9,6 +9,7 @@ import { formatProblem, type ConfigProblem } from "../config/problem.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { createStateDir, lockStateDir } from "../config/state-dir.ts";
 import { openStateStore } from "../config/state-store.ts";
+import { secureNatIdentity } from "../config/secure-nat-state.ts";
 import { tapMac } from "../config/tap-mac.ts";
 import type { Log, LogFormat } from "../observe/log.ts";
 import type { ServerLogs } from "../observe/server-logs.ts";
@@ -18,6 +19,7 @@ import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
 import { type ControlRequests, serveControl } from "../server/control-socket.ts";
 import { usersOf } from "../server/hub-users.ts";
+import { natRequests } from "../server/nat-requests.ts";
 import { startServer, type Server } from "../server/server.ts";
 import type { SERVER_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
@@ -124,6 +126,13 @@ async function openServer(
     tapMac: (device) => tapMac(store.objects, device, { random, now: clock.wall() }),
     generatedVerifier: (of) => generatedVerifier(store, { random, announce }, of),
     books: store.counters,
+    natMemory: {
+      identity: (hub) => secureNatIdentity(store.objects, hub, { random, now: clock.wall() }),
+      leases: (hub) => ({
+        read: () => store.leases.read(hub),
+        write: (leases, removed) => store.leases.write(hub, leases, removed),
+      }),
+    },
     linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),
   });
   closers.push(() => server.stop());
@@ -143,6 +152,7 @@ async function openServer(
     setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
     removeEntry: (hub, entry) => server.removeEntry(hub, entry),
     users: (hub) => usersOf(server.hubs, hub),
+    nat: natRequests(server.hubs),
   };
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };

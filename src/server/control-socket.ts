@@ -2,10 +2,11 @@ import { chmodSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, VpnError } from "../base/errors.ts";
-import { tryParseAddress } from "../base/ip.ts";
+import { tryParseAddress, tryParseIpv4 } from "../base/ip.ts";
 import { tryParseMac } from "../base/mac.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
+import type { LeaseSnapshot, NatEntrySnapshot, NatTarget } from "./nat-snapshot.ts";
 import type { TableEntry } from "./hub-tables.ts";
 import type { UserSnapshot } from "./hub-users.ts";
 import type { ServerSnapshot } from "./snapshot.ts";
@@ -21,6 +22,15 @@ export interface ControlRequests {
   removeEntry(hub: string, entry: TableEntry): void;
   /** The users of a hub; an error where that is not there. */
   users(hub: string): UserSnapshot[];
+  /** Of the SecureNAT of a hub; an error where there is none. */
+  readonly nat: NatRequests;
+}
+
+export interface NatRequests {
+  table(hub: string): readonly NatEntrySnapshot[];
+  leases(hub: string): readonly LeaseSnapshot[];
+  /** An error where the entry is not there. */
+  remove(hub: string, target: NatTarget): void;
 }
 
 /** Name of the socket in the state directory (config-proposal.md 2.1). */
@@ -46,8 +56,16 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
         POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
       },
       "/users": {
-        GET: (request: Request) =>
-          answer(() => requests.users(new URL(request.url).searchParams.get("hub") ?? "")),
+        GET: (request: Request) => answer(() => requests.users(hubOf(request))),
+      },
+      "/nat/table": {
+        GET: (request: Request) => answer(() => requests.nat.table(hubOf(request))),
+      },
+      "/nat/leases": {
+        GET: (request: Request) => answer(() => requests.nat.leases(hubOf(request))),
+      },
+      "/nat": {
+        DELETE: (request: Request) => answer(() => removeOfNat(request, requests.nat)),
       },
       "/table": {
         DELETE: (request: Request) => answer(() => removeEntry(request, requests)),
@@ -71,6 +89,21 @@ async function answer(work: () => unknown): Promise<Response> {
     const code = error instanceof VpnError ? error.code : "internal_error";
     return Response.json({ error: { code, message: messageOf(error) } }, { status: 422 });
   }
+}
+
+function hubOf(request: Request): string {
+  return new URL(request.url).searchParams.get("hub") ?? "";
+}
+
+/** `/nat?hub=HUB&id=N` and `/nat?hub=HUB&address=ADDRESS`. */
+function removeOfNat(request: Request, requests: NatRequests): object {
+  const { searchParams: asked } = new URL(request.url);
+  const id = Number(asked.get("id"));
+  const address = tryParseIpv4(asked.get("address") ?? "");
+  if (id > 0) requests.remove(hubOf(request), { kind: "entry", id });
+  else if (address !== undefined) requests.remove(hubOf(request), { kind: "lease", address });
+  else throw new VpnError("invalid_request", "Neither a NAT entry nor a lease is named");
+  return {};
 }
 
 /** `/table?hub=HUB&mac=MAC&vlan=N` and `/table?hub=HUB&ip=ADDRESS`. */

@@ -4,6 +4,8 @@ import type { Authority } from "../auth/authority.ts";
 import { radiusUserName } from "../auth/radius-authority.ts";
 import { TrustStore } from "../auth/trust.ts";
 import type { Admitted, Directory } from "../auth/verdict.ts";
+import { type Ipv4, tryParseIpv4 } from "../base/ip.ts";
+import type { MacAddress } from "../base/mac.ts";
 import type { CompatName } from "../config/compat.ts";
 import { EVERYBODY } from "../config/name-rules.ts";
 import type { Policy } from "../config/policy.ts";
@@ -21,6 +23,7 @@ import { queuedBytes } from "../session/batch.ts";
 import { HUB_ID_BYTES } from "../session/welcome.ts";
 import { accountsOf, isSameCredential, type GeneratedVerifierOf } from "./accounts.ts";
 import { type BridgeDeps, type BridgeStatus, HubBridges } from "./hub-bridges.ts";
+import { HubNat, type HubNatDeps } from "./hub-nat.ts";
 import { type InnerPlug, type InnerSession, InnerSessions } from "./inner-session.ts";
 import { type CounterBooks, Ledger } from "./ledger.ts";
 import {
@@ -33,7 +36,8 @@ import { RevocationFiles } from "./revocation-files.ts";
 import { checkRoom, type CountedSession, withinLimits } from "./session-rules.ts";
 import { Stay, trafficOf, type OpenSession } from "./stay.ts";
 
-export interface HostDeps extends OutsideDeps, Pick<BridgeDeps, "tapMac"> {
+export interface HostDeps
+  extends OutsideDeps, Pick<BridgeDeps, "tapMac">, Pick<HubNatDeps, "natMemory" | "ownPlaces"> {
   readonly generatedVerifier: GeneratedVerifierOf;
   readonly books: CounterBooks;
   /** Tells this server from others for as long as it has its state directory. */
@@ -62,6 +66,7 @@ export class HubHost implements Directory {
   #counter = 0;
   /** What the hub, its users and groups have carried in all their time. */
   readonly ledger: Ledger;
+  readonly nat: HubNat;
   readonly #inner: InnerSessions;
   readonly #bridges: HubBridges;
   /** By session name. */
@@ -93,6 +98,8 @@ export class HubHost implements Directory {
     this.#revocationFiles.watch(config);
     this.#bridges = new HubBridges(this, deps);
     this.#bridges.reconfigure(config);
+    this.nat = new HubNat(this, deps);
+    this.nat.reconfigure(config);
   }
 
   get hubName(): string {
@@ -138,6 +145,15 @@ export class HubHost implements Directory {
 
   unplugInner(session: InnerSession): void {
     this.#inner.unplug(session);
+  }
+
+  /** What the user behind this MAC always gets of SecureNAT: as his table says, or those outside who know him. */
+  fixedAddressOf(mac: MacAddress): Ipv4 | undefined {
+    const stay = this.#stays.get(this.hub.portOf(mac)?.name ?? "");
+    if (stay === undefined) return undefined;
+    const { account, grants } = stay.admitted;
+    const user = this.config.users.find(({ name }) => name === account.name);
+    return user?.address ?? tryParseIpv4(grants?.framedAddress ?? "");
   }
 
   /** The policy of somebody who was admitted, before what his session asks for (hub.md 5.1 steps 6 and 7). */
@@ -228,6 +244,7 @@ export class HubHost implements Directory {
     const settings = this.#settingsOf(next);
     if (!Bun.deepEquals(settings, this.hub.settings, true)) this.hub.reconfigure(settings);
     this.#bridges.reconfigure(next);
+    this.nat.reconfigure(next);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
     for (const stay of this.#stays.values()) this.#review(stay);
   }
@@ -247,6 +264,7 @@ export class HubHost implements Directory {
   /** Resolves when those outside have heard of it, or have had the time to. */
   async close(reason: "hub_removed" | "server_stopping" = "hub_removed"): Promise<void> {
     this.#revocationFiles.close();
+    this.nat.close();
     this.#bridges.close();
     this.closeSessions({ code: reason });
     this.hub.close();

@@ -5,12 +5,18 @@ import type { LinkPort } from "../cascade/cascade.ts";
 import type { LinkMemory } from "../cascade/link-memory.ts";
 import type { Clock } from "../base/clock.ts";
 import { VpnError } from "../base/errors.ts";
+import { tryParseAddress } from "../base/ip.ts";
 import type { Random } from "../base/random.ts";
 import type { Policy } from "../config/policy.ts";
+import { tryParseServerAddress } from "../config/remote.ts";
 import type { Port } from "../hub/port.ts";
 import type { Log } from "../observe/log.ts";
+import type { Endpoint } from "../secure-nat/destination-rule.ts";
 import type { Heartbeat } from "../session/heartbeat.ts";
 import type { HubHost } from "./hub-host.ts";
+
+/** Sessions come and go seldom. */
+const FRESH_MS = 1_000;
 
 export interface LinksDeps {
   readonly clock: Clock;
@@ -28,6 +34,8 @@ export class Links {
   /** By lower-case name of the hub. */
   readonly #byHub = new Map<string, Cascades>();
   #installation: Uint8Array | undefined;
+  #servers: readonly Endpoint[] = [];
+  #foundAt = -Infinity;
 
   constructor(deps: LinksDeps) {
     this.#deps = deps;
@@ -44,6 +52,17 @@ export class Links {
       this.#byHub.set(key, all);
       all.reconfigure(cascades, online);
     }
+  }
+
+  /** Servers that there are tunnels to now; found out once a second at most. */
+  tunnelServers(): readonly Endpoint[] {
+    const now = this.#deps.clock.now();
+    if (now - this.#foundAt < FRESH_MS) return this.#servers;
+    this.#foundAt = now;
+    this.#servers = [...this.#byHub.values()].flatMap((all) =>
+      all.list().flatMap(({ session }) => endpointsOf(session?.serverAddress)),
+    );
+    return this.#servers;
   }
 
   list(hub: string): readonly CascadeStatus[] {
@@ -95,6 +114,13 @@ export class Links {
     for (const all of this.#byHub.values()) count += all.active;
     return count;
   }
+}
+
+/** `"192.0.2.1:443"` as status has it; a name, behind a proxy, is no address that anybody here would reach. */
+function endpointsOf(written: string | undefined): Endpoint[] {
+  const found = written === undefined ? undefined : tryParseServerAddress(written, 0);
+  const address = found === undefined ? undefined : tryParseAddress(found.host);
+  return found === undefined || address === undefined ? [] : [{ address, port: found.port }];
 }
 
 function plug(

@@ -1,4 +1,4 @@
-import { formatAddress, formatIpv4, type Ipv4 } from "../base/ip.ts";
+import { formatAddress } from "../base/ip.ts";
 import { MAX_NAT_LINES_PER_MINUTE } from "../base/limits.ts";
 import { formatMac, type MacAddress } from "../base/mac.ts";
 import type { Clock } from "../base/clock.ts";
@@ -17,6 +17,8 @@ export class NatLog {
   readonly #log: Log;
   /** As the key `log` says. */
   isOn = true;
+  /** For the parts of SecureNAT: what is no warning is bounded, and switched off, like the rest. */
+  readonly log: Log;
   #since = -Infinity;
   #lines = 0;
   #suppressed = 0;
@@ -25,6 +27,10 @@ export class NatLog {
     this.#hub = hub;
     this.#clock = deps.clock;
     this.#log = deps.log;
+    this.log = {
+      ...deps.log,
+      info: (event, text, fields = {}) => this.#put(event, text, () => fields),
+    };
   }
 
   /** The host is in the hub, as this session. */
@@ -58,21 +64,6 @@ export class NatLog {
       sent: info.bytesOut,
       received: info.bytesIn,
       seconds: Math.round((this.#clock.now() - info.created) / 1000),
-    }));
-  }
-
-  /** `leaseMs` may be infinite. */
-  leased(lease: {
-    readonly mac: MacAddress;
-    readonly address: Ipv4;
-    readonly hostName: string;
-    readonly leaseMs: number;
-  }): void {
-    this.#put("nat_lease_given", "The DHCP server of SecureNAT has given an address", () => ({
-      address: formatIpv4(lease.address),
-      mac: formatMac(lease.mac),
-      host: lease.hostName,
-      seconds: Number.isFinite(lease.leaseMs) ? Math.round(lease.leaseMs / 1000) : undefined,
     }));
   }
 

@@ -10,6 +10,7 @@ import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
 import type { HubLogBook } from "../observe/server-logs.ts";
+import type { OwnPlaces } from "../secure-nat/destination-rule.ts";
 import { BRIDGE_CASCADE_PRODUCT, CASCADE_PRODUCT } from "../session/handshake.ts";
 import { Heartbeat } from "../session/heartbeat.ts";
 import { certificatePaths, loadCertificate, watchFiles } from "./certificate.ts";
@@ -17,6 +18,7 @@ import { describeStep, hubOfStep } from "./config-change.ts";
 import { Doorway } from "./doorway.ts";
 import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
+import type { NatMemory } from "./hub-nat.ts";
 import type { CounterBooks } from "./ledger.ts";
 import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
@@ -40,6 +42,7 @@ export interface ServerOptions {
   /** Of an interface that a bridge makes: kept from one run to the next. */
   readonly tapMac: (device: string) => MacAddress;
   readonly linkMemory: LinkMemory;
+  readonly natMemory: NatMemory;
   readonly books: CounterBooks;
 }
 
@@ -75,6 +78,11 @@ export class Server {
   /** It listens: before, nobody outside was told of it. */
   #hasBegun = false;
   #stopped: Promise<void> | undefined;
+  /** What of this server guests of a NAT should not reach. */
+  readonly #ownPlaces: OwnPlaces = {
+    listeningPorts: () => new Set((this.#listeners?.states ?? []).map(({ port }) => port)),
+    tunnelServers: () => this.#links.tunnelServers(),
+  };
   /** Reloads take turns, since each applies the difference to the one before. */
   #lastReload: Promise<unknown> = Promise.resolve();
 
@@ -261,10 +269,12 @@ export class Server {
   // Parts.
 
   #openHub(config: HubConfig): void {
-    const { clock, random, log, generatedVerifier, tapMac, books } = this.#options;
+    const { clock, random, log, generatedVerifier, tapMac, books, natMemory } = this.#options;
     const ntlmAuth = () => this.#config.server.ntlmAuth;
     const compat = () => this.#config.server.compat;
-    const deps = { clock, random, log, generatedVerifier, tapMac, books, ntlmAuth, compat };
+    const ownPlaces = this.#ownPlaces;
+    const kept = { generatedVerifier, tapMac, books, natMemory };
+    const deps = { clock, random, log, ...kept, ownPlaces, ntlmAuth, compat };
     const own = {
       packetSink: this.#options.hubLogs?.openHub(config.name, config.log),
       serverId: this.#options.linkMemory.installation().toHex(),

@@ -12,6 +12,7 @@ import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
 import type { BridgeStatus } from "./hub-bridges.ts";
 import type { LogStats } from "../observe/server-logs.ts";
 import type { HubHost } from "./hub-host.ts";
+import type { NatSnapshot } from "./nat-snapshot.ts";
 import type { InnerKind } from "./inner-session.ts";
 import { ipRows, macRows, type IpSnapshot, type MacSnapshot } from "./hub-tables.ts";
 import type { ListenerState } from "./listeners.ts";
@@ -49,11 +50,13 @@ export interface HubSnapshot {
   /** The hub's own addresses, from which it asks silent hosts whether they are there. */
   readonly station: { readonly mac: string; readonly ipv4: string; readonly ipv6: string };
   readonly sessions: readonly SessionSnapshot[];
-  /** Sessions of the server's own: local bridges, cascades. */
+  /** Sessions of the server's own: local bridges, cascades, SecureNAT. */
   readonly innerSessions: readonly InnerSnapshot[];
   readonly cascades: readonly CascadeStatus[];
   /** Local bridges, those that are offline included. */
   readonly bridges: readonly BridgeStatus[];
+  /** Left out where the hub has none. */
+  readonly secureNat?: NatSnapshot;
   readonly macTable: readonly MacSnapshot[];
   readonly ipTable: readonly IpSnapshot[];
   readonly traffic: CounterRecord;
@@ -166,6 +169,7 @@ function hubSnapshot(host: HubHost, clock: Clock): Omit<HubSnapshot, "cascades">
       traffic: port.counters.record(),
     })),
     bridges: host.bridges,
+    ...(host.nat.status === undefined ? {} : { secureNat: host.nat.status }),
     macTable: macRows(host.hub, now),
     ipTable: ipRows(host.hub, now),
     traffic: host.hub.totals(),

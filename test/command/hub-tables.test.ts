@@ -10,6 +10,7 @@ import { arp, BROADCAST, frame, ipv6, lan, mac } from "../hub/frames.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 import { hub, TestServer, USERS } from "../support/test-server.ts";
+import { natRequests } from "../../src/server/nat-requests.ts";
 
 describe("vpn hub", () => {
   let at: TestServer;
@@ -25,6 +26,7 @@ describe("vpn hub", () => {
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
+      nat: natRequests(at.server.hubs),
     });
     const host = at.server.hubs.get("office")!;
     const cable = new ArrayPort("eth1");

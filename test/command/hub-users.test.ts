@@ -9,6 +9,7 @@ import { usersOf } from "../../src/server/hub-users.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 import { until } from "../support/process.ts";
 import { hub, markedUnit, policy, TestServer, user } from "../support/test-server.ts";
+import { natRequests } from "../../src/server/nat-requests.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -36,6 +37,7 @@ describe("vpn hub users", () => {
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (name) => usersOf(at.server.hubs, name),
+      nat: natRequests(at.server.hubs),
     });
   });
   afterEach(async () => {

@@ -53,12 +53,14 @@ export function ipv4(
   return frame({ ...parts, type: 0x0800, payload });
 }
 
-export function arp(parts: Addressing & { ip: number }): Uint8Array {
+/** A request for `target`, without one for nobody. */
+export function arp(parts: Addressing & { ip: number; target?: number }): Uint8Array {
   const payload = new Uint8Array(28);
   const view = new DataView(payload.buffer);
   payload.set([0, 1, 8, 0, 6, 4, 0, 1]);
   writeMac(payload, 8, parts.from as MacAddress);
   view.setUint32(14, parts.ip);
+  view.setUint32(24, parts.target ?? 0);
   return frame({ ...parts, type: 0x0806, payload });
 }
 

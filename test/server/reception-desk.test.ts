@@ -26,6 +26,8 @@ import {
 } from "../support/test-server.ts";
 import { streamOf } from "../support/stream-options.ts";
 import { memoryBooks } from "../support/counter-books.ts";
+import { FAKE_NAT_MEMORY } from "../support/nat-memory.ts";
+import { NO_OWN_PLACES } from "../../src/secure-nat/destination-rule.ts";
 
 const CHALLENGE = seededRandom(1).bytes(20);
 const PAST = Date.UTC(2020, 0, 1);
@@ -72,6 +74,8 @@ class World {
       random: seededRandom(3),
       books: memoryBooks(),
       tapMac: () => MAC_ZERO,
+      natMemory: FAKE_NAT_MEMORY,
+      ownPlaces: NO_OWN_PLACES,
       serverId: "test",
       polls: true,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),

@@ -26,6 +26,8 @@ import {
   type TestServerOptions,
 } from "../support/test-server.ts";
 import { memoryBooks } from "../support/counter-books.ts";
+import { FAKE_NAT_MEMORY } from "../support/nat-memory.ts";
+import { natRequests } from "../../src/server/nat-requests.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -406,6 +408,7 @@ describe("startServer()", () => {
       books: memoryBooks(),
       linkMemory: new MapLinkMemory(),
       tapMac: () => MAC_ZERO,
+      natMemory: FAKE_NAT_MEMORY,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
     }).catch((error: unknown) => error);
     expect(await failed).toBeInstanceOf(ConfigError);
@@ -434,6 +437,7 @@ describe("serveControl()", () => {
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
+      nat: natRequests(at.server.hubs),
     });
     closers.push(close);
     const ask = async (target: string, method = "GET") => {

@@ -39,6 +39,7 @@ import { until } from "./process.ts";
 import { MAC_ZERO } from "../../src/base/mac.ts";
 import { seededRandom } from "./seeded-random.ts";
 import { memoryBooks } from "./counter-books.ts";
+import { FAKE_NAT_MEMORY } from "./nat-memory.ts";
 
 export interface LogLine {
   readonly level: LogLevel;
@@ -225,6 +226,7 @@ export class TestServer implements AsyncDisposable {
         books: memoryBooks(),
         linkMemory: new MapLinkMemory(),
         tapMac: () => MAC_ZERO,
+        natMemory: FAKE_NAT_MEMORY,
         generatedVerifier: () => {
           at?.onPassword();
           return { kind: "sha0", hash: new Uint8Array(20) };

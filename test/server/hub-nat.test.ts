@@ -1,0 +1,111 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { VpnError } from "../../src/base/errors.ts";
+import { tryParseIpv4 } from "../../src/base/ip.ts";
+import { DEFAULT_POLICY } from "../../src/config/policy.ts";
+import type { HubConfig } from "../../src/config/server-config.ts";
+import type { HubHost } from "../../src/server/hub-host.ts";
+import { arp, BROADCAST, mac } from "../hub/frames.ts";
+import { readServer } from "../config/fixture.ts";
+import { ArrayPort } from "../support/array-port.ts";
+import { TestServer } from "../support/test-server.ts";
+import { ensureWasm } from "../wasm/compiled.ts";
+
+await ensureWasm();
+
+let at: TestServer | undefined;
+afterEach(async () => {
+  await at?.close();
+  at = undefined;
+});
+
+const hubOf = (keys: string): HubConfig => readServer(`[hub.office]\n${keys}`).config.hubs[0]!;
+
+async function start(keys: string): Promise<HubHost> {
+  at = await TestServer.start({ hubs: [hubOf(keys)] });
+  return at.server.hubs.get("office")!;
+}
+
+const sessions = (host: HubHost) => host.innerSessions.map(({ name }) => name);
+const ip = (text: string) => tryParseIpv4(text)!;
+
+/** A guest of the hub that has asked for the virtual host. */
+function guest(host: HubHost) {
+  const cable = new ArrayPort("eth1");
+  host.plugInner(cable, { kind: "local-bridge", policy: DEFAULT_POLICY });
+  cable.send(
+    arp({ to: BROADCAST, from: mac(1), ip: ip("192.168.30.9"), target: ip("192.168.30.1") }),
+  );
+  return cable;
+}
+
+describe("HubNat", () => {
+  test("is in the hub as SID-SECURENAT-n while it is enabled and the hub is online", async () => {
+    const host = await start("securenat = true");
+    expect(host.innerSessions).toMatchObject([
+      { name: "SID-SECURENAT-1", user: "SecureNAT", host: "Virtual Host", kind: "secure-nat" },
+    ]);
+    expect(host.nat.status).toMatchObject({
+      status: "operating",
+      session: "SID-SECURENAT-1",
+      mac: "5e:00:53:00:00:30",
+      address: "192.168.30.1/24",
+    });
+    host.reconfigure(hubOf("securenat = true\nonline = false"));
+    expect(sessions(host)).toEqual([]);
+    expect(host.nat.status).toMatchObject({ status: "offline", address: "192.168.30.1/24" });
+    host.reconfigure(hubOf("securenat = { enable = false }"));
+    expect(sessions(host)).toEqual([]);
+    host.reconfigure(hubOf("securenat = {}"));
+    expect(sessions(host)).toEqual(["SID-SECURENAT-2"]);
+    host.reconfigure(hubOf(""));
+    expect(sessions(host)).toEqual([]);
+    expect(host.nat.status).toBeUndefined();
+    const told = at!.log.lines
+      .map(({ event }) => event)
+      .filter((event) => event.startsWith("nat_"));
+    expect(told).toEqual(["nat_started", "nat_stopped", "nat_started", "nat_stopped"]);
+  });
+
+  test("answers to its address", async () => {
+    const cable = guest(await start("securenat = true"));
+    expect(cable.frames).toHaveLength(1);
+  });
+
+  test("a reload leaves the host alone unless its addresses, MAC, MTU or kind of NAT change", async () => {
+    const host = await start("securenat = true");
+    const change = (keys: string) => {
+      host.reconfigure(hubOf(`securenat = { ${keys} }`));
+      return sessions(host);
+    };
+    expect(change("dhcp.range = '192.168.30.50-192.168.30.60', log = false")).toEqual([
+      "SID-SECURENAT-1",
+    ]);
+    expect(host.nat.status?.dhcp).toMatchObject({ first: "192.168.30.50" });
+    expect(change("tcp_timeout = '2m', max_entries = 10, allow_host = true")).toEqual([
+      "SID-SECURENAT-1",
+    ]);
+    expect(change("mtu = 1400")).toEqual(["SID-SECURENAT-2"]);
+    expect(change("mtu = 1400, address = '192.168.31.1/24'")).toEqual(["SID-SECURENAT-3"]);
+    expect(change("nat = 'off'")).toEqual(["SID-SECURENAT-4"]);
+  });
+
+  test("remove() tells what is not there", async () => {
+    const host = await start("securenat = true");
+    const fault = (run: () => void) => {
+      try {
+        run();
+      } catch (error) {
+        if (error instanceof VpnError) return error.code;
+      }
+      return undefined;
+    };
+    expect(fault(() => host.nat.remove({ kind: "entry", id: 7 }))).toBe("entry_not_found");
+    const lease = { kind: "lease", address: ip("192.168.30.10") } as const;
+    expect(fault(() => host.nat.remove(lease))).toBe("entry_not_found");
+    expect(host.nat.entries).toEqual([]);
+    expect(host.nat.leases).toEqual([]);
+    host.reconfigure(hubOf(""));
+    expect(fault(() => host.nat.remove(lease))).toBe("nat_not_found");
+    expect(fault(() => void host.nat.leases)).toBe("nat_not_found");
+  });
+});
