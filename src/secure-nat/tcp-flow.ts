@@ -12,15 +12,7 @@ import type { MacAddress } from "../base/mac.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
-import {
-  EPOLLERR,
-  EPOLLHUP,
-  EPOLLIN,
-  EPOLLOUT,
-  EPOLLRDHUP,
-  type EpollWatch,
-} from "../platform/epoll.ts";
-import { ERRNO, StreamSocket } from "../platform/stream-socket.ts";
+import { ERRNO } from "../platform/stream-socket.ts";
 import type {
   Flow,
   FlowEnd,
@@ -31,11 +23,12 @@ import type {
   FlowState,
 } from "./flow.ts";
 import { faultOfErrno, shortageOfErrno } from "./outside.ts";
-import { socketShare } from "./socket-share.ts";
 import { SynQuote } from "./syn-quote.ts";
+import { TcpTarget } from "./tcp-target.ts";
 import {
   CHUNK_BYTES,
   type ChunkSource,
+  type SendChunk,
   type TcpCloseReason,
   type TcpControl,
   type TcpIo,
@@ -43,7 +36,6 @@ import {
 
 /** Frames that wait are sent at this figure: they are still in the cache. */
 const DRAIN_BYTES = 49_152;
-const GONE = EPOLLERR | EPOLLHUP;
 
 /** The guest's end of a flow (tcp/tcp-connection.ts). */
 export interface TcpMachine extends TcpControl {
@@ -75,24 +67,15 @@ class TcpFlow implements Flow, TcpIo {
   #lastUsed: number;
   #bytesOut = 0;
   #bytesIn = 0;
-  #socket: StreamSocket | undefined;
-  #watch: EpollWatch | undefined;
-  #hasShare = false;
+  #target: TcpTarget | undefined;
   /** Of the dial, and then of being idle. */
   #timer: Timer | undefined;
   /** While the target has not answered. */
   #quote: SynQuote | undefined;
   #phase: "new" | "dialling" | "relaying" | "ended" = "new";
   #isEstablished = false;
-  #isWritable = true;
-  #isReadable = false;
-  /** The socket has told of an end or an error, which reading on will find. */
-  #isEnding = false;
-  /** The target has sent its FIN; the guest has. */
-  #isReadDone = false;
+  /** The guest has sent its FIN. */
   #isWriteDone = false;
-  /** Writing has failed: the target has gone. */
-  #isBroken = false;
 
   constructor(
     ends: FlowEnds,
@@ -123,7 +106,8 @@ class TcpFlow implements Flow, TcpIo {
 
   get #state(): FlowState {
     if (this.#phase === "new" || this.#phase === "dialling") return "connecting";
-    if (this.#phase === "ended" || this.#isReadDone || this.#isWriteDone) return "disconnecting";
+    const isHalfDone = this.#isWriteDone || this.#target?.isReadDone !== false;
+    if (this.#phase === "ended" || isHalfDone) return "disconnecting";
     return this.#isEstablished ? "established" : "connected";
   }
 
@@ -144,11 +128,10 @@ class TcpFlow implements Flow, TcpIo {
     this.#phase = "dialling";
     const { dial, outer, outerPort } = this.ends;
     const to = dial ?? { address: outer, port: outerPort };
-    if (!socketShare.take()) return this.#refuse(ERRNO.EMFILE);
-    this.#hasShare = true;
     try {
-      this.#socket = StreamSocket.connect({ ...to.address, port: to.port });
-      this.#watch = this.#host.epoll.add(this.#socket.fd, (events) => this.#onEvents(events));
+      this.#target = TcpTarget.dial({ ...to.address, port: to.port }, this.#host.epoll, (events) =>
+        this.#onEvents(events),
+      );
     } catch (thrown) {
       if (!(thrown instanceof SystemError)) throw thrown;
       return this.#refuse(thrown.errno);
@@ -160,14 +143,13 @@ class TcpFlow implements Flow, TcpIo {
     this.#timer = this.#host.clock.after(NAT_CONNECT_MS, onTimeout);
   }
 
-  #dialled(events: number): void {
-    const error = this.#socket!.connectError();
-    if (error !== 0) return this.#refuse(error);
-    if ((events & EPOLLOUT) === 0) return;
+  #dialled(target: TcpTarget, events: number): void {
+    const outcome = target.outcome(events);
+    if (outcome === "pending") return;
+    if (outcome !== "connected") return this.#refuse(outcome.errno);
+    target.note(events);
     this.#phase = "relaying";
     this.#quote = undefined;
-    this.#isReadable = (events & EPOLLIN) !== 0;
-    this.#isEnding = (events & (EPOLLRDHUP | GONE)) !== 0;
     this.#used();
     this.#timer?.cancel();
     this.#watchIdle();
@@ -196,27 +178,15 @@ class TcpFlow implements Flow, TcpIo {
 
   deliver(vectorAt: number, vectors: number, bytes: number): number {
     this.#used();
-    // Nobody will take them; the reset is on its way.
-    if (this.#isBroken || this.#socket === undefined) return bytes;
-    if (!this.#isWritable) return 0;
-    const taken = this.#socket.writev(vectorAt, vectors);
-    if (taken >= 0) {
-      this.#bytesOut += taken;
-      this.#isWritable = taken === bytes;
-      return taken;
-    }
-    this.#isWritable = false;
-    if (taken === -ERRNO.EAGAIN) return 0;
-    // What the target has sent before it went is still to be read.
-    this.#isBroken = true;
-    this.#watch?.again(EPOLLIN);
-    return bytes;
+    const taken = this.#target?.write(vectorAt, vectors, bytes) ?? bytes;
+    this.#bytesOut += taken;
+    return taken;
   }
 
   finished(): void {
     this.#isWriteDone = true;
-    if (this.#isReadDone) this.#free(false);
-    else this.#socket?.finish();
+    if (this.#target?.isReadDone === true) this.#free(false);
+    else this.#target?.finish();
   }
 
   /* 3. Download */
@@ -231,73 +201,51 @@ class TcpFlow implements Flow, TcpIo {
   }
 
   #onEvents(events: number): void {
+    const target = this.#target;
+    if (target === undefined) return;
     this.#host.soil(this);
-    if (this.#phase === "dialling") return this.#dialled(events);
-    if ((events & EPOLLOUT) !== 0 && !this.#isWritable && !this.#isBroken) {
-      this.#isWritable = true;
-      this.#machine.resume();
-    }
-    if ((events & (EPOLLRDHUP | GONE)) !== 0) this.#isEnding = true;
-    if ((events & (EPOLLIN | EPOLLRDHUP | GONE)) !== 0) this.#isReadable = true;
-    // Only an error can follow the end of what the target sends.
-    if (this.#isReadDone && (events & EPOLLERR) !== 0) this.#isBroken = true;
+    if (this.#phase === "dialling") this.#dialled(target, events);
+    else if (target.note(events)) this.#machine.resume();
   }
-
-  readonly #readAgain = (): void => {
-    this.#watch?.again(EPOLLIN);
-  };
 
   /** Reads while there is something, and the guest takes it, up to this flow's share of a turn. */
   #pump(): void {
-    if (this.#isReadDone) {
-      if (this.#isBroken) this.#abort();
-      return;
-    }
-    let left = NAT_READ_BYTES_PER_TURN;
-    while (this.#isReadable && !this.#isReadDone && this.#socket !== undefined) {
+    const target = this.#target;
+    if (target === undefined) return;
+    let bytes = 0;
+    while (target.isReadable) {
       const room = Math.min(this.#machine.sendRoom, CHUNK_BYTES);
       if (room === 0) return;
-      if (left <= 0) return this.#readAgain();
-      left -= this.#read(this.#socket, room, left < NAT_READ_BYTES_PER_TURN);
+      if (bytes >= NAT_READ_BYTES_PER_TURN) return target.readLater();
+      const chunk = this.#machines.chunks.take();
+      if (chunk === undefined) return this.#machines.chunks.whenFree(target.readLater);
+      bytes += this.#read(target, chunk, room);
       if (outbox.waitingBytes >= DRAIN_BYTES) outbox.drain();
+    }
+    // What a target said last goes out in this turn, before the guest is told that it has gone.
+    if (target.isBroken && !target.isReadable) {
+      if (bytes > 0) target.readLater();
+      else this.#abort();
     }
   }
 
-  /** Bytes that were read. `isMore` says that there were some in this turn before. */
-  #read(socket: StreamSocket, room: number, isMore: boolean): number {
-    const chunk = this.#machines.chunks.take();
-    if (chunk === undefined) {
-      this.#isReadable = false;
-      this.#machines.chunks.whenFree(this.#readAgain);
-      return 0;
-    }
-    const read = socket.read(chunk.address, room);
+  /** Bytes that were read and given to the guest. */
+  #read(target: TcpTarget, chunk: SendChunk, room: number): number {
+    const read = target.read(chunk.address, room);
     if (read > 0) {
       chunk.start = 0;
       chunk.end = read;
       this.#bytesIn += read;
       this.#used();
-      // Less than was asked for is all there was: the next byte is news (epoll(7)). An end has been told of already.
-      if (read < room && !this.#isEnding) this.#isReadable = false;
       this.#machine.write(chunk);
       return read;
     }
     this.#machines.chunks.give(chunk);
-    this.#isReadable = false;
-    if (read === 0 && !this.#isBroken) this.#endOfTarget();
-    else if (read === 0 || read !== -ERRNO.EAGAIN || this.#isBroken) this.#gone(isMore);
+    if (target.isReadDone) this.#endOfTarget();
     return 0;
   }
 
-  /** The target has reset, or has vanished. What it said last goes out in this turn, before the guest is told. */
-  #gone(hasSaidMore: boolean): void {
-    this.#isBroken = true;
-    if (hasSaidMore) this.#readAgain();
-    else this.#abort();
-  }
-
   #endOfTarget(): void {
-    this.#isReadDone = true;
     this.#machine.finish();
     if (this.#isWriteDone) this.#free(false);
   }
@@ -330,15 +278,10 @@ class TcpFlow implements Flow, TcpIo {
     this.#quote = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#machines.chunks.forget(this.#readAgain);
-    this.#watch?.remove();
-    this.#watch = undefined;
-    if (isReset) this.#socket?.reset();
-    else this.#socket?.close();
-    this.#socket = undefined;
-    if (this.#hasShare) socketShare.give();
-    this.#hasShare = false;
-    this.#isReadable = false;
+    if (this.#target === undefined) return;
+    this.#machines.chunks.forget(this.#target.readLater);
+    this.#target.close(isReset);
+    this.#target = undefined;
   }
 
   #used(): void {
