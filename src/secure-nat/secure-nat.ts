@@ -14,6 +14,7 @@ import { Reassembly } from "../ip-host/reassembly.ts";
 import { SoftwarePort } from "../ip-host/software-port.ts";
 import type { Log } from "../observe/log.ts";
 import { Epoll } from "../platform/epoll.ts";
+import { IP_PROTOCOL } from "../wire/ipv4.ts";
 import { DestinationRule, type OwnPlaces } from "./destination-rule.ts";
 import type { DhcpReply } from "./dhcp/dhcp-reply.ts";
 import { DhcpServer, type DhcpCounters } from "./dhcp/dhcp-server.ts";
@@ -32,6 +33,9 @@ import {
   type HostAddresses,
   VirtualHost,
 } from "./virtual-host.ts";
+import { tcpFlows } from "./tcp-flow.ts";
+import { TcpStack } from "./tcp/tcp-stack.ts";
+import type { TcpStats } from "./tcp/tcp-stats.ts";
 import { WarningGate } from "./warning-gate.ts";
 
 export interface SecureNatDeps {
@@ -65,6 +69,8 @@ export interface SecureNatStatus {
   readonly icmp: Readonly<IcmpErrorStats>;
   readonly dns: Readonly<DnsStats>;
   readonly dhcp: Readonly<DhcpCounters>;
+  /** Of the TCP towards guests. */
+  readonly tcp: Readonly<TcpStats>;
 }
 
 /** The port goes into a hub; whoever opens this closes it. */
@@ -75,6 +81,7 @@ export class SecureNat {
   readonly #drops: HostDrops = noHostDrops();
   readonly #epoll: Epoll;
   readonly #icmp: IcmpErrors;
+  readonly #tcp: TcpStack;
   readonly #reassembly: Reassembly;
   readonly #dhcp: DhcpServer;
   readonly #resolvers: HostResolvers;
@@ -95,6 +102,12 @@ export class SecureNat {
     this.#link = this.#makeLink();
     this.#icmp = new IcmpErrors(clock);
     this.#rule = this.#makeRule();
+    this.#tcp = new TcpStack({
+      clock,
+      random,
+      link: this.#link,
+      isPlainReset: deps.compat.natErrors,
+    });
     this.#reassembly = new Reassembly({ clock, drops: this.#drops });
     this.#epoll = Epoll.open();
     this.#epoll.afterTurn = () => this.#afterTurn();
@@ -141,6 +154,7 @@ export class SecureNat {
       },
       reset: (packet) => this.#reset(packet),
       isPlain: deps.compat.natErrors,
+      handled: () => this.#tcp.flush(),
     });
     this.port = new SoftwarePort("securenat", this.#host, {
       drops: this.#drops,
@@ -171,6 +185,7 @@ export class SecureNat {
       icmp: { ...this.#icmp.stats },
       dns: { ...this.#dns.stats },
       dhcp: { ...this.#dhcp.counters },
+      tcp: this.#tcp.totals,
     };
   }
 
@@ -185,7 +200,7 @@ export class SecureNat {
   /** Ends the NAT entry of this number; false if there is none. */
   removeEntry(id: number): boolean {
     const isDone = this.#user.remove(id);
-    outbox.drain();
+    this.#tcp.flush();
     return isDone;
   }
 
@@ -204,6 +219,7 @@ export class SecureNat {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#user.close();
+    this.#tcp.close();
     this.#dhcp.close();
     this.#dns.close();
     this.#host.close();
@@ -247,7 +263,7 @@ export class SecureNat {
       addressOf: (family) => this.#addressOf(family),
       seed: new DataView(random.bytes(4).buffer).getInt32(0),
       drops: this.#drops,
-      factories: { tcp: unserved, udp: unserved, icmp: unserved },
+      factories: { tcp: tcpFlows(this.#tcp, this.#icmp), udp: unserved, icmp: unserved },
       dialOf: (ends) => this.#dialOf(ends),
       mayReach: ({ outer, outerPort }) =>
         this.#rule.refuses(outer.bytes, 0, outer.bytes.length as 4 | 16, outerPort) === undefined,
@@ -261,6 +277,7 @@ export class SecureNat {
   #afterTurn(): void {
     if (this.#isClosed) return;
     this.#user.handled();
+    this.#tcp.flush();
     outbox.drain();
   }
 
@@ -281,15 +298,17 @@ export class SecureNat {
   }
 
   #prohibited(packet: PacketView): void {
-    if (packet.protocol === 6) this.#reset(packet);
+    if (packet.protocol === IP_PROTOCOL.TCP) this.#reset(packet);
     else {
-      const { link } = { link: this.#link };
-      this.#icmp.about(packet, "prohibited", { link, address: this.#addressOf(packet.version) });
+      const from = { link: this.#link, address: this.#addressOf(packet.version) };
+      this.#icmp.about(packet, "prohibited", from);
     }
   }
 
-  #reset(_packet: PacketView): void {
-    this.#drops.not_served += 1;
+  /** Of packets to the host itself nobody has looked at the checksum before. */
+  #reset(packet: PacketView): void {
+    if (packet.hasRightSum) this.#tcp.reject(packet);
+    else this.#drops.checksum += 1;
   }
 
   #sendDhcp({ message, toMac, toIp, toPort }: DhcpReply): void {

@@ -85,6 +85,8 @@ export interface VirtualHostDeps {
   reset(packet: PacketView): void;
   /** Improvements of `nat-errors` are switched off. */
   readonly isPlain: boolean;
+  /** All packets of an event were looked at. */
+  handled(): void;
 }
 
 /** Dispatches what comes to SecureNAT's port. */
@@ -120,6 +122,7 @@ export class VirtualHost implements PacketHandler {
     const { nat, dnsStreams } = this.#deps.services;
     nat?.handled();
     if (dnsStreams !== nat) dnsStreams?.handled();
+    this.#deps.handled();
   }
 
   /* ARP */

@@ -86,6 +86,7 @@ function open({ isPlain = false, hasNat = true, mtu = 1500 }: Options = {}) {
     services,
     reset: () => void seen.push("reset"),
     isPlain,
+    handled: () => undefined,
   });
   const port = new SoftwarePort("nat", host, { drops });
   const give = (...frames: Uint8Array[]) => {
