@@ -158,7 +158,7 @@ export class DhcpServer {
       return this.#sendOffer(question, address);
     }
     const text = `${formatMac(owner)} uses ${formatIpv4(address)} without a lease`;
-    this.#warnings.warn("dhcp_conflict", text, {
+    this.#warnings.warn("nat_address_in_use", text, {
       mac: formatMac(owner),
       address: formatIpv4(address),
     });
@@ -232,7 +232,7 @@ export class DhcpServer {
       return void (this.counters.ignored += 1);
     }
     const text = `${formatMac(mac)} says that somebody else uses ${formatIpv4(held.address)}`;
-    this.#warnings.warn("dhcp_decline", text, {
+    this.#warnings.warn("nat_address_declined", text, {
       mac: formatMac(mac),
       address: formatIpv4(held.address),
     });
@@ -250,7 +250,11 @@ export class DhcpServer {
     if (fixed === undefined) {
       const { first, last } = this.#config.dhcp;
       const text = `No address is free in ${formatIpv4(first)}-${formatIpv4(last)}`;
-      this.#warnings.warn("dhcp_exhausted", `${text}: widen dhcp.range or shorten dhcp.lease`, {});
+      this.#warnings.warn(
+        "nat_pool_exhausted",
+        `${text}: widen dhcp.range or shorten dhcp.lease`,
+        {},
+      );
     } else if (fixed.origin === "user") this.#checkUser(fixed.address);
   }
 
@@ -261,7 +265,7 @@ export class DhcpServer {
         ? "somebody else has it"
         : "it is none of this network";
     const text = `A user cannot have the address ${formatIpv4(address)}: ${why}`;
-    this.#warnings.warn("dhcp_user_address", text, { address: formatIpv4(address) });
+    this.#warnings.warn("nat_user_address", text, { address: formatIpv4(address) });
   }
 
   /* The owner */

@@ -129,8 +129,8 @@ export class Leases {
   #begin(binding: Binding): void {
     this.#lastId += 1;
     binding.id = this.#lastId;
-    const { address, mac, hostname } = binding;
-    this.#deps.log.info("dhcp_lease", `${formatIpv4(address)} is leased to ${formatMac(mac)}`, {
+    const { hostname } = binding;
+    this.#deps.log.info("nat_lease_given", "A host has been given an address", {
       ...this.#fieldsOf(binding),
       ...(hostname === "" ? {} : { hostname }),
     });
@@ -139,8 +139,8 @@ export class Leases {
   /** Frees the address. `why` is told where it is a lease that ends before its time. */
   end(binding: Binding, why?: "released" | "deleted"): void {
     if (why !== undefined) {
-      const text = `The lease of ${formatIpv4(binding.address)} is ${why}`;
-      this.#deps.log.info(`dhcp_${why}`, text, this.#fieldsOf(binding));
+      const text = `A lease was ${why === "released" ? "given back" : "deleted"}`;
+      this.#deps.log.info(`nat_lease_${why}`, text, this.#fieldsOf(binding));
     }
     this.#free(binding);
   }

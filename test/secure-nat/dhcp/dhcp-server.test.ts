@@ -85,7 +85,7 @@ describe("DhcpServer DISCOVER", () => {
     // 50 s of it: what was offered in the first 20 was given away a second time.
     expect(world.server.counters.offers).toBe(5 + 95 + 95);
     expect(world.leases.map((lease) => lease.split(" ")[1]!)).toEqual(held);
-    expect(world.events("warn")).toEqual(["dhcp_exhausted"]);
+    expect(world.events("warn")).toEqual(["nat_pool_exhausted"]);
     world.clock.advance(30_000);
     expect(world.bind(20_000)).toBe("192.168.30.15");
   });
@@ -146,7 +146,7 @@ describe("DhcpServer probing", () => {
     world.probes[1]!.done(mac(78));
     world.probes[2]!.done(undefined);
     expect(world.said.map(({ address }) => address)).toEqual(["192.168.30.12"]);
-    expect(world.events("warn")).toEqual(["dhcp_conflict"]);
+    expect(world.events("warn")).toEqual(["nat_address_in_use"]);
     expect(world.ask({ type: "REQUEST", client: 5, wants: "192.168.30.10" })?.type).toBe("NAK");
     world.clock.advance(600_000);
     expect(world.ask({ type: "REQUEST", client: 5, wants: "192.168.30.10" })?.type).toBe("ACK");
@@ -294,7 +294,7 @@ describe("DhcpServer RELEASE and DECLINE", () => {
     expect(world.ask({ type: "DISCOVER", client: 2 })?.address).toBe("192.168.30.12");
     world.clock.advance(1);
     expect(world.ask({ type: "REQUEST", client: 2, wants })?.type).toBe("ACK");
-    expect(world.events("warn")).toEqual(["dhcp_decline"]);
+    expect(world.events("warn")).toEqual(["nat_address_declined"]);
   });
 
   test("DH-10 who declines every address does not close the pool: half of it rests at most", () => {
@@ -305,7 +305,7 @@ describe("DhcpServer RELEASE and DECLINE", () => {
     const free = [2, 3, 4, 5, 6].map((client) => world.bind(client));
     expect(new Set(free).size).toBe(5);
     expect(world.ask({ type: "DISCOVER", client: 7 })).toBeUndefined();
-    expect(world.events("warn")).toEqual(["dhcp_decline", "dhcp_exhausted"]);
+    expect(world.events("warn")).toEqual(["nat_address_declined", "nat_pool_exhausted"]);
   });
 
   test("a decline counts only from who holds the address", () => {
