@@ -39,6 +39,7 @@ const CASCADE_ARGS = [
   { placeholder: "HUB", brief: "virtual hub of this server", isOptional: false },
   { placeholder: "NAME", brief: "cascade", isOptional: false },
 ] as const;
+const L3_ARGS = [{ placeholder: "NAME", brief: "layer 3 switch", isOptional: false }] as const;
 
 export const CHECK_FLAGS = { bridge: toggle("the file is that of a bridge"), json };
 
@@ -188,6 +189,31 @@ export const COMMANDS: CommandTable = {
       ],
       examples: ["vpn nat delete guest 17", "vpn nat delete guest 192.168.30.10"],
       load: async () => (await import("./nat.ts")).natDelete,
+    }),
+  }),
+  l3: group("Layer 3 switches of the running server, which route between its hubs", {
+    list: command("List the layer 3 switches", {
+      flags: ASK_FLAGS,
+      examples: ["vpn l3 list", "vpn l3 list --json"],
+      load: async () => (await import("./l3.ts")).l3List,
+    }),
+    show: command("Show the interfaces, routes and neighbours of a switch", {
+      flags: ASK_FLAGS,
+      args: L3_ARGS,
+      examples: ["vpn l3 show core", "vpn l3 show core --json"],
+      load: async () => (await import("./l3.ts")).l3Show,
+    }),
+    start: command("Start a switch, whatever the file says, until its table there changes", {
+      flags: ASK_FLAGS,
+      args: L3_ARGS,
+      examples: ["vpn l3 start core"],
+      load: async () => (await import("./l3.ts")).l3Start,
+    }),
+    stop: command("Stop a switch, whatever the file says, until its table there changes", {
+      flags: ASK_FLAGS,
+      args: L3_ARGS,
+      examples: ["vpn l3 stop core"],
+      load: async () => (await import("./l3.ts")).l3Stop,
     }),
   }),
   reload: command("Let the running server read its configuration again", {

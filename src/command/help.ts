@@ -7,6 +7,7 @@ import bridgeChapter from "../doc/bridge.md" with { type: "text" };
 import clientChapter from "../doc/client.md" with { type: "text" };
 import configurationChapter from "../doc/configuration.md" with { type: "text" };
 import exitCodesChapter from "../doc/exit-codes.md" with { type: "text" };
+import l3SwitchChapter from "../doc/l3switch.md" with { type: "text" };
 import loginChapter from "../doc/login.md" with { type: "text" };
 import floodsChapter from "../doc/floods.md" with { type: "text" };
 import logsChapter from "../doc/logs.md" with { type: "text" };
@@ -36,6 +37,7 @@ const CHAPTERS: Readonly<Record<string, Chapter>> = {
   configuration: { brief: "config.toml and the state directory", text: configurationChapter },
   "exit-codes": { brief: "what the exit codes mean", text: exitCodesChapter },
   fail2ban: { brief: "a filter for fail2ban, and how to install it", text: fail2banFilter },
+  l3switch: { brief: "routing between hubs of this server", text: l3SwitchChapter },
   licences: {
     brief: "of the software that is part of this program",
     text: async () => (await import("../asset/licences.ts")).LICENCES,

@@ -226,6 +226,8 @@ const EXIT_OF_REFUSAL: Readonly<Record<string, ExitCode>> = {
   entry_not_found: EXIT.unavailable,
   nat_not_found: EXIT.unavailable,
   cascade_unknown: EXIT.usage,
+  l3_switch_unknown: EXIT.usage,
+  l3_switch_bare: EXIT.usage,
 };
 
 /** Faults of a configuration come one a line. */
@@ -275,6 +277,6 @@ function dropsOf(traffic: CounterRecord): number {
 }
 
 /** Scripts get whole tables, whatever the width. */
-function tableWidth(environment: CommandEnvironment): number {
+export function tableWidth(environment: CommandEnvironment): number {
   return environment.stdoutIsTerminal ? environment.columns() : Infinity;
 }

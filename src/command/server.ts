@@ -3,6 +3,7 @@ import serverUnit from "../asset/systemd/vpn-server.service" with { type: "text"
 import { EXIT, messageOf, type ExitCode } from "../base/errors.ts";
 import { generatedVerifier, type MadePassword } from "../config/generated-password.ts";
 import { StoredLinkMemory } from "../cascade/link-memory.ts";
+import { StoredStartMemory } from "../l3-switch/start-memory.ts";
 import { loadServerConfig } from "../config/load.ts";
 import type { Loaded } from "../config/load-options.ts";
 import { formatProblem, type ConfigProblem } from "../config/problem.ts";
@@ -134,6 +135,7 @@ async function openServer(
       }),
     },
     linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),
+    startMemory: new StoredStartMemory(store, () => clock.wall()),
   });
   closers.push(() => server.stop());
   const place = { edition: config.edition, stateDir };
@@ -150,6 +152,7 @@ async function openServer(
     snapshot: () => server.snapshot(),
     reload: () => reloader.reload(),
     setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
+    setL3SwitchRunning: (name, running) => server.setL3SwitchRunning(name, running),
     removeEntry: (hub, entry) => server.removeEntry(hub, entry),
     users: (hub) => usersOf(server.hubs, hub),
     nat: natRequests(server.hubs),

@@ -21,6 +21,8 @@ export class ForwardingPlan {
   /** The same as signed numbers, and the last addresses of networks. */
   readonly #own4: ReadonlySet<number>;
   readonly #broadcasts: ReadonlySet<number>;
+  /** The last words of IPv6 ones: a sender's is among them seldom. */
+  readonly #ownLast6: ReadonlySet<number>;
 
   constructor(
     interfaces: readonly L3Interface[],
@@ -34,6 +36,11 @@ export class ForwardingPlan {
     const v4 = all.filter(({ family }) => family === 4);
     this.#own4 = new Set(
       v4.map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset).getInt32(0)),
+    );
+    this.#ownLast6 = new Set(
+      all
+        .filter(({ family }) => family === 6)
+        .map(({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset).getInt32(12)),
     );
     this.#broadcasts = new Set(
       v4.filter(({ prefix }) => prefix < 31).map((net) => broadcastOf(net) | 0),
@@ -76,7 +83,8 @@ export class ForwardingPlan {
       if (third === 0 || third === 0xffff) return false;
     }
     if (high >>> 24 === 0xff || isLinkLocal(high)) return false;
-    return !this.#own.has(addressKey(PACKET_BYTES, at, 16));
+    const isClear = !this.#ownLast6.has(PACKET_VIEW.getInt32(at + 12));
+    return isClear || !this.#own.has(addressKey(PACKET_BYTES, at, 16));
   }
 
   #find(at: number, family: 4 | 6): Hop | undefined {

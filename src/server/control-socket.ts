@@ -6,6 +6,7 @@ import { tryParseAddress, tryParseIpv4 } from "../base/ip.ts";
 import { tryParseMac } from "../base/mac.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
+import type { L3SwitchStatus } from "../l3-switch/l3-status.ts";
 import type { LeaseSnapshot, NatEntrySnapshot, NatTarget } from "./nat-snapshot.ts";
 import type { TableEntry } from "./hub-tables.ts";
 import type { UserSnapshot } from "./hub-users.ts";
@@ -18,6 +19,8 @@ export interface ControlRequests {
   reload(): Promise<string[]>;
   /** How the cascade stands then; an error where there is none of these names. */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus;
+  /** How the layer 3 switch stands then; an error where there is none of this name. */
+  setL3SwitchRunning(name: string, running: boolean): L3SwitchStatus;
   /** Takes an entry out of a table of a hub; an error where either is not there. */
   removeEntry(hub: string, entry: TableEntry): void;
   /** The users of a hub; an error where that is not there. */
@@ -54,6 +57,9 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
       },
       "/cascade": {
         POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
+      },
+      "/l3": {
+        POST: (request: Request) => answer(() => setL3SwitchRunning(request, requests)),
       },
       "/users": {
         GET: (request: Request) => answer(() => requests.users(hubOf(request))),
@@ -117,6 +123,12 @@ function removeEntry(request: Request, requests: ControlRequests): object {
   else if (address !== undefined) requests.removeEntry(hub, { kind: "ip", address });
   else throw new VpnError("invalid_request", "Neither a MAC nor an IP address is named");
   return {};
+}
+
+/** `/l3?name=NAME&running=true`. */
+function setL3SwitchRunning(request: Request, requests: ControlRequests): L3SwitchStatus {
+  const { searchParams: asked } = new URL(request.url);
+  return requests.setL3SwitchRunning(asked.get("name") ?? "", asked.get("running") === "true");
 }
 
 /** `/cascade?hub=HUB&name=NAME&online=true`. */

@@ -8,6 +8,8 @@ import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { LinkMemory } from "../cascade/link-memory.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
+import type { L3SwitchStatus } from "../l3-switch/l3-status.ts";
+import type { StartMemory } from "../l3-switch/start-memory.ts";
 import type { Log } from "../observe/log.ts";
 import type { HubLogBook } from "../observe/server-logs.ts";
 import type { OwnPlaces } from "../secure-nat/destination-rule.ts";
@@ -20,6 +22,7 @@ import { accountsOf, type GeneratedVerifierOf } from "./accounts.ts";
 import { HubHost } from "./hub-host.ts";
 import type { NatMemory } from "./hub-nat.ts";
 import type { CounterBooks } from "./ledger.ts";
+import { L3Switches } from "./l3-switches.ts";
 import { Links } from "./links.ts";
 import { Listeners } from "./listeners.ts";
 import { ReceptionDesk } from "./reception-desk.ts";
@@ -42,6 +45,7 @@ export interface ServerOptions {
   /** Of an interface that a bridge makes: kept from one run to the next. */
   readonly tapMac: (device: string) => MacAddress;
   readonly linkMemory: LinkMemory;
+  readonly startMemory: StartMemory;
   readonly natMemory: NatMemory;
   readonly books: CounterBooks;
 }
@@ -72,6 +76,7 @@ export class Server {
   readonly #authenticator: Authenticator;
   readonly #doorway: Doorway;
   readonly #links: Links;
+  readonly #l3Switches: L3Switches;
   #listeners: Listeners | undefined;
   #unwatch: () => void = () => {};
   #expiry: Timer | undefined;
@@ -114,6 +119,13 @@ export class Server {
       memory: options.linkMemory,
       product: config.edition === "bridge" ? BRIDGE_CASCADE_PRODUCT : CASCADE_PRODUCT,
     });
+    this.#l3Switches = new L3Switches({
+      clock,
+      random,
+      log,
+      memory: options.startMemory,
+      isAsReference: () => this.#config.server.compat.includes("l3-errors"),
+    });
   }
 
   /** How connections ended that never got to a session, by reason. */
@@ -136,6 +148,7 @@ export class Server {
     this.#hasBegun = true;
     for (const host of this.hubs.values()) host.serverBegan();
     this.#links.reconfigure(this.hubs.values());
+    this.#l3Switches.reconfigure(this.#config.l3Switches, this.hubs);
     this.#watchCertificate();
     this.#scheduleExpiry();
   }
@@ -147,6 +160,7 @@ export class Server {
       listeners: this.#listeners?.states ?? [],
       hubs: [...this.hubs.values()],
       cascades: (hub) => this.#links.list(hub),
+      l3Switches: this.#l3Switches.list(),
       pending: this.#doorway.pending,
       outcomes: this.outcomes,
       ends: this.ends,
@@ -157,6 +171,11 @@ export class Server {
   /** Puts a cascade online or offline, until its settings become others. @throws VpnError `cascade_unknown` */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus {
     return this.#links.setOnline(hub, name, online);
+  }
+
+  /** Starts or stops a layer 3 switch, until its settings become others. @throws VpnError `l3_switch_unknown` */
+  setL3SwitchRunning(name: string, running: boolean): L3SwitchStatus {
+    return this.#l3Switches.setRunning(name, running);
   }
 
   /** Takes an entry out of a table of a hub. @throws VpnError `hub_not_found`, `entry_not_found` */
@@ -236,6 +255,7 @@ export class Server {
       this.hubs.get(key)?.reconfigure(config);
     }
     this.#links.reconfigure(this.hubs.values());
+    this.#l3Switches.reconfigure(next.l3Switches, this.hubs);
     this.#authenticator.prepareFor(this.hubs.values());
     this.#listeners?.reconfigure(next.server.listen);
     this.#scheduleExpiry();
@@ -259,6 +279,7 @@ export class Server {
     this.#listeners?.close();
     const doorway = this.#doorway.close();
     const links = this.#links.close();
+    this.#l3Switches.close();
     // Those outside who never heard of a beginning take the end for that of another server of this name.
     const reason = this.#hasBegun ? "server_stopping" : "hub_removed";
     const closing = [...this.hubs.values()].map((host) => host.close(reason));

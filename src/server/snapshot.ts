@@ -9,6 +9,7 @@ import type { HubPort } from "../hub/hub-port.ts";
 import type { CounterRecord } from "../hub/port-counters.ts";
 import type { StationAddress } from "../hub/station-address.ts";
 import { streamStatus, type StreamStatus } from "../session/stream-status.ts";
+import type { L3SwitchStatus } from "../l3-switch/l3-status.ts";
 import type { BridgeStatus } from "./hub-bridges.ts";
 import type { LogStats } from "../observe/server-logs.ts";
 import type { HubHost } from "./hub-host.ts";
@@ -30,6 +31,7 @@ export interface ServerSnapshot {
   readonly residentBytes: number;
   readonly listeners: readonly ListenerState[];
   readonly hubs: readonly HubSnapshot[];
+  readonly l3Switches: readonly L3SwitchStatus[];
   readonly connections: {
     /** Accepted, not logged in yet. */
     readonly pending: number;
@@ -120,6 +122,7 @@ export function takeSnapshot(of: {
   listeners: readonly ListenerState[];
   hubs: readonly HubHost[];
   cascades: (hub: string) => readonly CascadeStatus[];
+  l3Switches: readonly L3SwitchStatus[];
   pending: number;
   outcomes: ReadonlyMap<string, number>;
   ends: ReadonlyMap<string, number>;
@@ -138,6 +141,7 @@ export function takeSnapshot(of: {
       ...hubSnapshot(host, of.clock),
       cascades: of.cascades(host.config.name),
     })),
+    l3Switches: of.l3Switches,
     connections: {
       pending: of.pending,
       outcomes: Object.fromEntries(of.outcomes),

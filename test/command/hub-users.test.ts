@@ -35,6 +35,7 @@ describe("vpn hub users", () => {
       snapshot: () => at.server.snapshot(),
       reload: async () => [],
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (name) => usersOf(at.server.hubs, name),
       nat: natRequests(at.server.hubs),

@@ -1,4 +1,5 @@
 import { MapLinkMemory } from "../support/link-memory.ts";
+import { MapStartMemory } from "../support/start-memory.ts";
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -407,6 +408,7 @@ describe("startServer()", () => {
       log: recordingLog(),
       books: memoryBooks(),
       linkMemory: new MapLinkMemory(),
+      startMemory: new MapStartMemory(),
       tapMac: () => MAC_ZERO,
       natMemory: FAKE_NAT_MEMORY,
       generatedVerifier: () => ({ kind: "sha0", hash: new Uint8Array(20) }),
@@ -435,6 +437,7 @@ describe("serveControl()", () => {
       snapshot: () => at.server.snapshot(),
       reload,
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
       nat: natRequests(at.server.hubs),

@@ -33,6 +33,7 @@ import type { HubLogBook } from "../../src/observe/server-logs.ts";
 import { startServer, type Server } from "../../src/server/server.ts";
 import { batchSlots } from "../../src/session/batch.ts";
 import { MapLinkMemory } from "./link-memory.ts";
+import { MapStartMemory } from "./start-memory.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { Peer, RawPeer, type PeerLogin, type PeerOptions } from "./peer.ts";
 import { until } from "./process.ts";
@@ -225,6 +226,7 @@ export class TestServer implements AsyncDisposable {
         ...(options.hubLogs === undefined ? {} : { hubLogs: options.hubLogs }),
         books: memoryBooks(),
         linkMemory: new MapLinkMemory(),
+        startMemory: new MapStartMemory(),
         tapMac: () => MAC_ZERO,
         natMemory: FAKE_NAT_MEMORY,
         generatedVerifier: () => {

@@ -1,0 +1,103 @@
+import { formatAddress, formatNet } from "../base/ip.ts";
+import { formatMac } from "../base/mac.ts";
+import type { L3SwitchConfig } from "../config/l3-switch-config.ts";
+import { HOST_DROP_REASONS, type HostDropReason } from "../ip-host/host-drops.ts";
+import type { IcmpErrorStats } from "../ip-host/icmp-error.ts";
+import type { NeighborState } from "../ip-host/neighbors.ts";
+import type { L3Interface } from "./l3-interface.ts";
+import type { L3Switch } from "./l3-switch.ts";
+
+/** How a switch stands, as lists show it. */
+export interface L3SwitchStatus {
+  readonly name: string;
+  /** Stopped by the file or by a command; waiting for one of its hubs; online. */
+  readonly state: "stopped" | "waiting" | "online";
+  /** What it waits for, in words; null unless it waits. */
+  readonly problem: string | null;
+  readonly ra: boolean;
+  readonly mtu: number;
+  readonly interfaces: readonly L3InterfaceStatus[];
+  readonly routes: readonly L3RouteStatus[];
+  /** Packets that wait for somebody's MAC. */
+  readonly waiting: number;
+  /** What senders were told, and not told. */
+  readonly icmpErrors: IcmpErrorStats;
+}
+
+export interface L3InterfaceStatus {
+  readonly hub: string;
+  readonly addresses: readonly string[];
+  /** Null while the switch is not online. */
+  readonly session: string | null;
+  readonly mac: string | null;
+  readonly neighbors: readonly {
+    readonly address: string;
+    /** Null while nobody has answered. */
+    readonly mac: string | null;
+    readonly state: NeighborState;
+  }[];
+  readonly drops: Partial<Record<HostDropReason, number>>;
+}
+
+export interface L3RouteStatus {
+  readonly to: string;
+  readonly via: string;
+  readonly metric: number;
+  /** The hub in which the router is; null while the switch is not online. */
+  readonly hub: string | null;
+}
+
+/** `sessionOf` names the session of an interface in its hub. */
+export function l3SwitchStatus(
+  config: L3SwitchConfig,
+  running:
+    { readonly at: L3Switch; readonly sessionOf: (one: L3Interface) => string | null } | undefined,
+  standing: Pick<L3SwitchStatus, "state" | "problem">,
+): L3SwitchStatus {
+  const { name, ra, mtu, interfaces, routes } = config;
+  return {
+    name,
+    ...standing,
+    ra,
+    mtu,
+    interfaces: interfaces.map(({ hub, addresses }) => {
+      const one = running?.at.interfaces.find((each) => each.hub === hub);
+      return {
+        hub,
+        addresses: addresses.map(formatNet),
+        session: one === undefined ? null : (running?.sessionOf(one) ?? null),
+        mac: one === undefined ? null : formatMac(one.mac),
+        neighbors: one === undefined ? [] : neighborsOf(one),
+        drops: one === undefined ? {} : dropsOf(one),
+      };
+    }),
+    routes: routes.map(({ to, via, metric }) => ({
+      to: formatNet(to),
+      via: formatAddress(via.bytes),
+      metric,
+      hub:
+        running?.at.routes.find((each) => each.to === to && each.via === via)?.egress.hub ?? null,
+    })),
+    waiting: running?.at.waiting ?? 0,
+    icmpErrors: { ...(running?.at.icmpErrors ?? { sent: 0, limited: 0, withheld: 0 }) },
+  };
+}
+
+function neighborsOf({ resolver }: L3Interface): L3InterfaceStatus["neighbors"] {
+  return [...resolver.table(4).list(), ...resolver.table(6).list()].map(
+    ({ address, isUsable, mac, state }) => ({
+      address: formatAddress(address.bytes),
+      mac: isUsable ? formatMac(mac) : null,
+      state,
+    }),
+  );
+}
+
+function dropsOf({ drops }: L3Interface): L3InterfaceStatus["drops"] {
+  return Object.fromEntries(
+    HOST_DROP_REASONS.filter((reason) => drops[reason] > 0).map((reason) => [
+      reason,
+      drops[reason],
+    ]),
+  );
+}
