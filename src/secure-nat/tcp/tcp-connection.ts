@@ -151,6 +151,7 @@ export class TcpConnection implements TcpControl {
     core.receiver.offer();
     this.#tellEnd(core);
     if (core.receiver.isWindowWorthTelling) this.#needAck(core, "event");
+    this.#arm();
   }
 
   /* 1. Check */
@@ -307,7 +308,9 @@ export class TcpConnection implements TcpControl {
     const { options } = incoming;
     let isSameWindow = true;
     if (acknowledged < sender.board.acknowledged) return;
+    // One that acknowledges more is newer too: a peer that has gone back sends it with an older number.
     const isNewer =
+      acknowledged > sender.board.acknowledged ||
       position > this.#windowSequence ||
       (position === this.#windowSequence && acknowledged >= this.#windowAcknowledgment);
     if (isNewer) {
@@ -328,7 +331,7 @@ export class TcpConnection implements TcpControl {
   #finAcknowledged(): void {
     if (this.#state === "fin-wait-1") this.#state = "fin-wait-2";
     else if (this.#state === "closing") this.#wait();
-    else if (this.#state === "last-ack") this.#end("closed");
+    else if (this.#state === "last-ack") this.#endWhenTaken();
   }
 
   /* 3. Payload and FIN */
@@ -363,10 +366,19 @@ export class TcpConnection implements TcpControl {
     this.#tellEnd(core);
   }
 
-  #tellEnd({ receiver }: Core): void {
+  #tellEnd({ receiver, sender }: Core): void {
     if (this.#hasToldEnd || !receiver.isFinished) return;
     this.#hasToldEnd = true;
     this.#io.finished();
+    // Not from here: the socket side is in the middle of something.
+    const isOver = this.#state === "time-wait" && this.#stateAt === Infinity;
+    if (isOver || (this.#state === "last-ack" && sender.isFinAcknowledged)) this.#stateAt = this.#now;
+  }
+
+  /** Both halves are closed, but it is over only when the socket has taken what was acknowledged for it. */
+  #endWhenTaken(): void {
+    if (this.#core?.receiver.isFinished === true) this.#end("closed");
+    else this.#stateAt = Infinity;
   }
 
   /** TIME-WAIT. The socket side is told at once that all has come, and at its end that it is over. */
@@ -486,8 +498,9 @@ export class TcpConnection implements TcpControl {
       this.#greet(core);
       return true;
     }
-    this.#end(this.#state === "time-wait" ? "closed" : "timeout");
-    return false;
+    if (this.#state === "syn-received") this.#end("timeout");
+    else this.#endWhenTaken();
+    return !this.#isClosed;
   }
 
   #greet(core: Core): void {
