@@ -330,3 +330,15 @@ export const MAX_ROUTER_SOLICITORS = 16;
 /** A layer 3 switch says where it is at the start, once again, and then so often: well before switches forget it. */
 export const L3_ANNOUNCE_AGAIN_MS = 2_000;
 export const L3_ANNOUNCE_MS = 120_000;
+/** An echo that has not been answered by then is forgotten (hub.md 11.3). */
+export const NAT_ECHO_TIMEOUT_MS = 10_000;
+/**
+ * DHCPv6 messages of guests: what fits an Ethernet frame, options that the busiest client sends twice over, and the
+ * associations of one message that are answered.
+ */
+export const DHCPV6_LIMITS = {
+  messageBytes: 1500,
+  options: 64,
+  associations: 8,
+  duidBytes: 130,
+} as const;

@@ -11,6 +11,8 @@ const NETLINK_NETFILTER = 12;
 const RTNLGRP_LINK = 1;
 const RTNLGRP_IPV4_IFADDR = 5;
 const RTNLGRP_IPV4_RULE = 8;
+const RTNLGRP_IPV6_IFADDR = 9;
+const RTNLGRP_IPV6_ROUTE = 11;
 const RTNLGRP_IPV6_RULE = 19;
 const NFNLGRP_NFTABLES = 7;
 /* <linux/netfilter/nf_tables.h>: the subsystem in the high byte. */
@@ -33,6 +35,15 @@ export interface NetlinkWatch {
  */
 export function watchNetwork(poller: Poller, onChange: () => void): NetlinkWatch {
   const groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE];
+  return watch(poller, NETLINK_ROUTE, groups, () => onChange());
+}
+
+/**
+ * Calls `onChange` after IPv6 addresses or routes have changed, as above.
+ * @throws SystemError if there are no descriptors left
+ */
+export function watchIpv6Routes(poller: Poller, onChange: () => void): NetlinkWatch {
+  const groups = [RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE];
   return watch(poller, NETLINK_ROUTE, groups, () => onChange());
 }
 
