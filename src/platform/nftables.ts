@@ -25,7 +25,7 @@ export function listNftTables(): string[] {
 
 /** A table as nft prints it, or undefined if there is none. @throws VpnError as applyNft */
 export function tryReadNftTable(name: string): string | undefined {
-  return listNftTables().includes(name) ? runNft(["list", "table", FAMILY, name]) : undefined;
+  return listNftTables().includes(name) ? runNft(["-n", "list", "table", FAMILY, name]) : undefined;
 }
 
 /** A script that makes the table anew, whether there is one or not. `body` are its lines. */

@@ -7,7 +7,6 @@ import { trySetFqCodel } from "./qdisc.ts";
 import { attach, expectName, setOffload } from "./tap.ts";
 
 const ENODEV = 19;
-const EEXIST = 17;
 const EOPNOTSUPP = 95;
 /** Packets, of up to 64 KiB each, that may wait for us: what is longer only adds delay (dataplane.md 7). */
 const TX_QUEUE_LENGTH = 128;
@@ -19,13 +18,12 @@ export interface Tun extends FrameDevice {
 
 /**
  * Makes a TUN; it is still down.
- * @throws SystemError whose text says what to do, EEXIST where there is an interface of this name already
+ * @throws SystemError whose text says what to do
  * @throws VpnError `tun_name` for a name that no interface can have
  */
 export function openTun(name: string, mtu: number): Tun {
   expectName(name, "TUN");
   const detail = `make TUN "${name}"`;
-  if (tryGetLink(name) !== undefined) throw new SystemError("TUNSETIFF", EEXIST, detail);
   const device = attach(name, "TUN");
   try {
     if (!device.hasVnetHeader || setOffload(device.fd) === 0) {

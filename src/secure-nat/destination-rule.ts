@@ -37,16 +37,12 @@ export const NO_OWN_PLACES: OwnPlaces = {
 const FRESH_MS = 1000;
 
 /** Instance metadata of hosters outside 169.254.0.0/16: whoever reads it gets the machine's own credentials. */
-const METADATA_V4 = new Set(
-  ["100.100.100.200", "168.63.129.16", "192.0.0.192"].map((text) => address(text).v4),
-);
-const METADATA_V6 = [
-  "fd00:ec2::254",
-  "fd00:ec2::23",
-  "fd20:ce::254",
-  "fd00:c1::a9fe:a9fe",
-  "fd00:42::42",
-].map((text) => address(text).bytes);
+export const METADATA = {
+  v4: ["100.100.100.200", "168.63.129.16", "192.0.0.192"],
+  v6: ["fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"],
+} as const;
+const METADATA_V4 = new Set(METADATA.v4.map((text) => address(text).v4));
+const METADATA_V6 = METADATA.v6.map((text) => address(text).bytes);
 
 /** Prefixes of IPv6 that carry an IPv4 address, and where: packets to them may be turned into IPv4 by a router. */
 const CARRIERS = [
