@@ -25,6 +25,7 @@ import { systemDnsTransport } from "./dns/dns-socket.ts";
 import { HostResolvers } from "./dns/host-resolvers.ts";
 import { sendUdp } from "./datagram.ts";
 import type { Flow, FlowEnds, FlowFactory } from "./flow.ts";
+import { KernelNat } from "./kernel-nat.ts";
 import { type Nat, type NatCounts, type NatEntry, UserNat } from "./nat.ts";
 import {
   ipv4Address,
@@ -87,6 +88,7 @@ export class SecureNat {
   readonly #resolvers: HostResolvers;
   readonly #dns: DnsRelay;
   readonly #nat: Nat | undefined;
+  readonly #kernel: KernelNat | undefined;
   /** Carries what is for the host's own DNS port. */
   readonly #user: UserNat;
   readonly #host: VirtualHost;
@@ -94,7 +96,10 @@ export class SecureNat {
   #config: SecureNatConfig;
   #isClosed = false;
 
-  /** @throws SystemError if there are no descriptors left */
+  /**
+   * @throws SystemError if there are no descriptors left
+   * @throws VpnError, with `nat` "kernel", as KernelNat does
+   */
   constructor(config: SecureNatConfig, deps: SecureNatDeps) {
     const { clock, hub, log, random } = deps;
     this.#config = config;
@@ -109,6 +114,8 @@ export class SecureNat {
       isPlainReset: deps.compat.natErrors,
     });
     this.#reassembly = new Reassembly({ clock, drops: this.#drops });
+    // The first, since it may fail for want of rights.
+    this.#kernel = config.nat === "kernel" ? this.#makeKernelNat() : undefined;
     this.#epoll = Epoll.open();
     this.#epoll.afterTurn = () => this.#afterTurn();
     this.#resolvers = new HostResolvers({
@@ -135,7 +142,7 @@ export class SecureNat {
       userAddressOf: (mac) => deps.userAddressOf(mac),
     });
     this.#user = this.#makeUserNat();
-    this.#nat = config.nat === "off" ? undefined : this.#user;
+    this.#nat = config.nat === "user" ? this.#user : this.#kernel;
     this.#host = new VirtualHost({
       clock,
       log,
@@ -172,6 +179,7 @@ export class SecureNat {
     this.#config = config;
     if (before.allowHost !== config.allowHost) this.#rule = this.#makeRule();
     this.#user.reconfigure(config);
+    this.#kernel?.reconfigure(config);
     this.#dhcp.reconfigure(config);
     return true;
   }
@@ -219,6 +227,7 @@ export class SecureNat {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#user.close();
+    this.#kernel?.close();
     this.#tcp.close();
     this.#dhcp.close();
     this.#dns.close();
@@ -248,6 +257,19 @@ export class SecureNat {
   #makeRule(): DestinationRule {
     const { clock, own } = this.#deps;
     return new DestinationRule(clock, { allowHost: this.#config.allowHost, own });
+  }
+
+  #makeKernelNat(): KernelNat {
+    const { clock, hub, log, own } = this.#deps;
+    return new KernelNat(this.#config, {
+      hub,
+      clock,
+      log,
+      link: this.#link,
+      addresses: this.#addresses,
+      drops: this.#drops,
+      own,
+    });
   }
 
   #makeUserNat(): UserNat {
