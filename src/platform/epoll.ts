@@ -82,11 +82,16 @@ export class Epoll {
   /**
    * Calls `onEvents` when the descriptor becomes readable or writable, or when an error or the end of what its peer
    * sends comes, each time with what is so: a union of the constants above. A new one that is ready is told as such.
+   * @param interest of who sends datagrams without EPOLLOUT: every one that has left the machine would be news
    * @throws SystemError for a descriptor that cannot be polled, or if the user has too many of them
    */
-  add(fd: number, onEvents: (events: number) => void): EpollWatch {
+  add(
+    fd: number,
+    onEvents: (events: number) => void,
+    interest: number = EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+  ): EpollWatch {
     const id = this.#freeId();
-    PACKET_VIEW.setUint32(changeAt, (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) >>> 0, true);
+    PACKET_VIEW.setUint32(changeAt, (interest | EPOLLET) >>> 0, true);
     PACKET_VIEW.setUint32(changeAt + DATA_AT, id, true);
     PACKET_VIEW.setUint32(changeAt + DATA_AT + 4, 0, true);
     const result = libc.epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, PACKET_BASE + changeAt);
