@@ -136,7 +136,10 @@ export class Reassembly {
     pieces.copyTo(PACKET_BYTES, wholeAt + headers.length);
     if (packet.version === 6) finishIpHeader(wholeAt, lengthField);
     else finishV4(headers.length, total);
-    return packet.aimWhole(packet.frameAt, wholeAt, wholeAt + total);
+    const fault = packet.aimWhole(packet.frameAt, wholeAt, wholeAt + total);
+    // Whoever sent it in parts does not mind where it is cut again, also in IPv6.
+    packet.mayNotFragment = false;
+    return fault;
   }
 
   #find(packet: PacketView): Assembly | undefined {

@@ -20,8 +20,8 @@ import { HOST_TTL } from "./virtual-host.ts";
 const ICMP_SUM_AT = 2;
 
 /** The maker of echo flows of one SecureNAT. */
-export function echoFlows(errors: IcmpErrors): FlowFactory {
-  const shared = new DatagramFlows(errors, new Mappings({ open: openPing, close: closePing }));
+export function echoFlows(errors: IcmpErrors, open: typeof openPing = openPing): FlowFactory {
+  const shared = new DatagramFlows(errors, new Mappings({ open, close: closePing }));
   return (ends, host, first, innerMac) => {
     const mapping = tryMapping(shared, ends, host, first);
     return mapping && new EchoFlow(ends, host, shared, { mapping, innerMac });

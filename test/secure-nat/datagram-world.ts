@@ -5,6 +5,7 @@ import { noHostDrops } from "../../src/ip-host/host-drops.ts";
 import { outbox } from "../../src/ip-host/outbox.ts";
 import { PacketView } from "../../src/ip-host/packet-view.ts";
 import { Reassembly } from "../../src/ip-host/reassembly.ts";
+import type { openPing } from "../../src/platform/ping-socket.ts";
 import { echoFlows } from "../../src/secure-nat/echo-flow.ts";
 import { type NatDeps, UserNat } from "../../src/secure-nat/nat.ts";
 import { udpFlows } from "../../src/secure-nat/udp-flow.ts";
@@ -20,7 +21,7 @@ export const GUEST = { 4: "192.168.30.10", 6: "fd00::10" } as const;
 export const FAR = { 4: "198.51.100.1", 6: "2001:db8::1" } as const;
 export const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
 
-export function openNat(more: Partial<NatDeps> = {}, mtu = 1500) {
+export function openNat(more: Partial<NatDeps> = {}, mtu = 1500, open?: typeof openPing) {
   const clock = new ManualClock();
   const cable = new KeptFrames(mtu);
   const epoll = Epoll.open();
@@ -38,7 +39,7 @@ export function openNat(more: Partial<NatDeps> = {}, mtu = 1500) {
     addressOf: (family) => ({ family, bytes: bytesOf(HOST[family]) }),
     seed: 1,
     drops,
-    factories: { tcp: () => undefined, udp: udpFlows(icmp), icmp: echoFlows(icmp) },
+    factories: { tcp: () => undefined, udp: udpFlows(icmp), icmp: echoFlows(icmp, open) },
     // What the guest takes for a host far away is this machine.
     dialOf: ({ outer: { family }, outerPort: port }) => ({
       address: { family, bytes: bytesOf(LOOPBACK[family]) },
