@@ -6,7 +6,7 @@ import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
-import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
+import { IcmpErrors, type IcmpErrorStats, type PacketQuote } from "../ip-host/icmp-error.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
@@ -24,9 +24,13 @@ import { DnsRelay, type DnsStats } from "./dns/dns-relay.ts";
 import { systemDnsTransport } from "./dns/dns-socket.ts";
 import { HostResolvers } from "./dns/host-resolvers.ts";
 import { sendUdp } from "./datagram.ts";
-import type { Flow, FlowEnds, FlowFactory } from "./flow.ts";
+import type { Ipv6Services, Ipv6Stats } from "./ipv6/ipv6-services.ts";
+import { tryMakeIpv6 } from "./ipv6/make-ipv6.ts";
+import { echoFlows } from "./echo-flow.ts";
+import type { Flow, FlowEnds } from "./flow.ts";
 import { KernelNat } from "./kernel-nat.ts";
 import { type Nat, type NatCounts, type NatEntry, UserNat } from "./nat.ts";
+import { udpFlows } from "./udp-flow.ts";
 import {
   ipv4Address,
   DNS_PORT,
@@ -70,6 +74,8 @@ export interface SecureNatStatus {
   readonly icmp: Readonly<IcmpErrorStats>;
   readonly dns: Readonly<DnsStats>;
   readonly dhcp: Readonly<DhcpCounters>;
+  /** Undefined where IPv6 is off. */
+  readonly ipv6: Ipv6Stats | undefined;
   /** Of the TCP towards guests. */
   readonly tcp: Readonly<TcpStats>;
 }
@@ -87,6 +93,8 @@ export class SecureNat {
   readonly #dhcp: DhcpServer;
   readonly #resolvers: HostResolvers;
   readonly #dns: DnsRelay;
+  /** Undefined where IPv6 is off. */
+  readonly #ipv6: Ipv6Services | undefined;
   readonly #nat: Nat | undefined;
   readonly #kernel: KernelNat | undefined;
   /** Carries what is for the host's own DNS port. */
@@ -105,6 +113,7 @@ export class SecureNat {
     this.#config = config;
     this.#deps = deps;
     this.#link = this.#makeLink();
+    this.#ipv6 = tryMakeIpv6(config, { ...deps, link: this.#link, drops: this.#drops });
     this.#icmp = new IcmpErrors(clock);
     this.#rule = this.#makeRule();
     this.#tcp = new TcpStack({
@@ -113,7 +122,11 @@ export class SecureNat {
       link: this.#link,
       isPlainReset: deps.compat.natErrors,
     });
-    this.#reassembly = new Reassembly({ clock, drops: this.#drops });
+    this.#reassembly = new Reassembly({
+      clock,
+      drops: this.#drops,
+      expired: (quote) => this.#reassemblyExpired(quote),
+    });
     // The first, since it may fail for want of rights.
     this.#kernel = config.nat === "kernel" ? this.#makeKernelNat() : undefined;
     this.#epoll = Epoll.open();
@@ -155,7 +168,7 @@ export class SecureNat {
       services: {
         dhcp: this.#dhcp,
         dns: this.#dns,
-        ipv6: undefined,
+        ipv6: this.#ipv6,
         nat: this.#nat,
         dnsStreams: this.#user,
       },
@@ -181,7 +194,13 @@ export class SecureNat {
     this.#user.reconfigure(config);
     this.#kernel?.reconfigure(config);
     this.#dhcp.reconfigure(config);
+    this.#ipv6?.reconfigure(config.dhcp);
     return true;
+  }
+
+  /** The port is in its hub: hosts there are told who has come. */
+  start(): void {
+    this.#ipv6?.start();
   }
 
   get status(): SecureNatStatus {
@@ -193,6 +212,7 @@ export class SecureNat {
       icmp: { ...this.#icmp.stats },
       dns: { ...this.#dns.stats },
       dhcp: { ...this.#dhcp.counters },
+      ipv6: this.#ipv6?.stats,
       tcp: this.#tcp.totals,
     };
   }
@@ -231,6 +251,7 @@ export class SecureNat {
     this.#tcp.close();
     this.#dhcp.close();
     this.#dns.close();
+    this.#ipv6?.close();
     this.#host.close();
     this.#reassembly.close();
     outbox.drain();
@@ -240,7 +261,7 @@ export class SecureNat {
 
   get #addresses(): HostAddresses {
     const { address, prefix } = this.#config;
-    return { v4: address, prefix, v6: undefined };
+    return { v4: address, prefix, v6: this.#ipv6?.addresses };
   }
 
   #makeLink(): HostLink {
@@ -285,7 +306,11 @@ export class SecureNat {
       addressOf: (family) => this.#addressOf(family),
       seed: new DataView(random.bytes(4).buffer).getInt32(0),
       drops: this.#drops,
-      factories: { tcp: tcpFlows(this.#tcp, this.#icmp), udp: unserved, icmp: unserved },
+      factories: {
+        tcp: tcpFlows(this.#tcp, this.#icmp),
+        udp: udpFlows(this.#icmp),
+        icmp: echoFlows(this.#icmp),
+      },
       dialOf: (ends) => this.#dialOf(ends),
       mayReach: ({ outer, outerPort }) =>
         this.#rule.refuses(outer.bytes, 0, outer.bytes.length as 4 | 16, outerPort) === undefined,
@@ -309,7 +334,8 @@ export class SecureNat {
   }
 
   #isOwn({ family, bytes }: IpAddress): boolean {
-    return family === 4 && readIpv4(bytes, 0) === this.#config.address;
+    if (family === 4) return readIpv4(bytes, 0) === this.#config.address;
+    return this.#ipv6?.isOwn(bytes) === true;
   }
 
   /** Questions by TCP to the host go to a resolver. */
@@ -317,6 +343,13 @@ export class SecureNat {
     if (protocol !== "tcp" || outerPort !== DNS_PORT || !this.#isOwn(outer)) return undefined;
     const server = this.#dns.streamServer;
     return server && { address: server, port: server.port };
+  }
+
+  #reassemblyExpired(quote: PacketQuote): void {
+    if (this.#deps.compat.natErrors) return;
+    const from = { link: this.#link, address: this.#addressOf(quote.version) };
+    this.#icmp.aboutQuote(quote, "reassembly_time_exceeded", from);
+    outbox.drain();
   }
 
   #prohibited(packet: PacketView): void {
@@ -344,8 +377,6 @@ export class SecureNat {
     });
   }
 }
-
-const unserved: FlowFactory = () => undefined;
 
 /** Before there is a cable, frames are lost. */
 const NOWHERE = {

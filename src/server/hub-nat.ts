@@ -185,6 +185,7 @@ export class HubNat {
       this.#running = { nat, session, identity, compat: this.#compatKey };
       this.#problem = undefined;
       natLog.started(session.name);
+      nat.start();
     } catch (thrown) {
       if (!(thrown instanceof VpnError)) throw thrown;
       const problem = messageOf(thrown);

@@ -4,7 +4,6 @@ import type { Clock } from "../../base/clock.ts";
 import { type MacAddress, readMac } from "../../base/mac.ts";
 import type { Random } from "../../base/random.ts";
 import type { HostDrops } from "../../ip-host/host-drops.ts";
-import { linkLocalOf } from "../../ip-host/ipv6-address.ts";
 import type { HostLink } from "../../ip-host/link.ts";
 import { outbox } from "../../ip-host/outbox.ts";
 import type { PacketView } from "../../ip-host/packet-view.ts";
@@ -27,8 +26,6 @@ import type { WayOut } from "./way-out.ts";
 
 const REDIRECT = 137;
 const PREFIX_BITS = 64;
-/** Of the host in its /64: what people look for first. */
-const HOST_NUMBER = 1;
 
 /** The host's addresses of IPv6. */
 export interface HostIpv6 {
@@ -36,25 +33,18 @@ export interface HostIpv6 {
   readonly global: Uint8Array;
 }
 
-/** @param prefix 16 octets, of which the first half counts */
-export function hostIpv6(mac: MacAddress, prefix: Uint8Array): HostIpv6 {
-  const global = new Uint8Array(16);
-  global.set(prefix.subarray(0, PREFIX_BITS / 8));
-  global[15] = HOST_NUMBER;
-  return { linkLocal: linkLocalOf(mac), global };
-}
-
 export interface Ipv6ServicesDeps {
   readonly hub: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Of 1280 bytes at least: IPv6 takes no other (RFC 8200 5). */
   readonly link: HostLink;
   readonly addresses: HostIpv6;
   /** "": none. */
   readonly domain: string;
   readonly drops: HostDrops;
+  /** Without NAT nothing leads out through the host. */
+  readonly hasNat: boolean;
   /** Opened by the services and closed with them: tells whether there is a way out, and of changes. */
   readonly watchWayOut: (onChange: () => void) => WayOut;
 }
@@ -99,10 +89,19 @@ export class Ipv6Services {
       get facts() {
         return factsNow();
       },
-      isDefaultRouter: () => this.#wayOut.exists,
+      isDefaultRouter: () => this.isDefaultRouter,
       send,
       settled: () => outbox.drain(),
     });
+  }
+
+  get addresses(): HostIpv6 {
+    return this.#deps.addresses;
+  }
+
+  isOwn(address: Uint8Array): boolean {
+    const { linkLocal, global } = this.#deps.addresses;
+    return [linkLocal, global].some((own) => Buffer.compare(own, address) === 0);
   }
 
   get stats(): Ipv6Stats {
@@ -117,7 +116,7 @@ export class Ipv6Services {
 
   /** Whether guests are told that it leads out: only while there is a way. */
   get isDefaultRouter(): boolean {
-    return this.#wayOut.exists;
+    return this.#deps.hasNat && this.#wayOut.exists;
   }
 
   /** The host is on its cable: everybody is told. */
