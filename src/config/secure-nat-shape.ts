@@ -155,6 +155,11 @@ export const secureNat: Shape<SecureNatConfig> = {
   ...(keys.inner === undefined ? {} : { inner: keys.inner }),
 };
 
+const isInPool = ({ dhcp: { first, last } }: SecureNatConfig, address: Ipv4) =>
+  first <= address && address <= last;
+const poolText = ({ dhcp: { first, last } }: SecureNatConfig) =>
+  `${formatIpv4(first)}-${formatIpv4(last)}`;
+
 interface Addressee {
   readonly name: string;
   readonly address: Ipv4 | undefined;
@@ -181,9 +186,11 @@ export function checkUserAddresses(
           ? `not in the network of the hub's SecureNAT, ${formatIpv4(nat.address)}/${nat.prefix}`
           : address === nat.address
             ? "the address of the hub's SecureNAT itself"
-            : owner === undefined
-              ? undefined
-              : `this is the address of ${owner}, too`;
+            : isInPool(nat, address)
+              ? `in the pool of DHCP (${poolText(nat)}): somebody else could have it when the user comes`
+              : owner === undefined
+                ? undefined
+                : `this is the address of ${owner}, too`;
     owners.set(address, name);
     if (fault === undefined) continue;
     isGood = false;

@@ -150,8 +150,10 @@ export class HubHost implements Directory {
   /** What the user behind this MAC always gets of SecureNAT: as his table says, or those outside who know him. */
   fixedAddressOf(mac: MacAddress): Ipv4 | undefined {
     const stay = this.#stays.get(this.hub.portOf(mac)?.name ?? "");
-    if (stay === undefined) return undefined;
-    const { account, grants } = stay.admitted;
+    return stay && this.#fixedAddress(stay);
+  }
+
+  #fixedAddress({ admitted: { account, grants } }: Stay): Ipv4 | undefined {
     const user = this.config.users.find(({ name }) => name === account.name);
     return user?.address ?? tryParseIpv4(grants?.framedAddress ?? "");
   }
@@ -206,7 +208,13 @@ export class HubHost implements Directory {
 
   remove(open: OpenSession, reason: string): void {
     const { name } = open.session;
-    this.#stays.get(name)?.end(reason);
+    const stay = this.#stays.get(name);
+    // Only who has an address of his own loses it with his session: others find theirs again.
+    if (stay !== undefined && this.#fixedAddress(stay) !== undefined) {
+      const own = this.hub.macTable().filter(({ port }) => port === open.port);
+      this.nat.sessionEnded(own.map(({ mac }) => mac));
+    }
+    stay?.end(reason);
     this.#stays.delete(name);
     this.sessions.delete(name);
   }

@@ -213,10 +213,10 @@ describe("hub.NAME.securenat", () => {
 
 describe("hub.NAME.user.NAME.address", () => {
   const withUser = (user: string, nat = "securenat = true") =>
-    `[hub.a]\n${nat}\n[hub.a.user.b]\naddress = "192.168.30.51"\n${user}`;
+    `[hub.a]\n${nat}\n[hub.a.user.b]\naddress = "192.168.30.251"\n${user}`;
 
   test("is what SecureNAT gives the machine of a user", () => {
-    expect(readServer(withUser("")).config.hubs[0]!.users[0]!.address).toBe(ip("192.168.30.51"));
+    expect(readServer(withUser("")).config.hubs[0]!.users[0]!.address).toBe(ip("192.168.30.251"));
   });
 
   test.each([
@@ -224,15 +224,16 @@ describe("hub.NAME.user.NAME.address", () => {
     ["", "securenat = { address = '10.1.1.1/24' }", "not in the network of the hub's SecureNAT"],
     [
       "",
-      "securenat = { address = '192.168.30.51/24' }",
+      "securenat = { address = '192.168.30.251/24' }",
       "the address of the hub's SecureNAT itself",
     ],
     [
       "",
-      "securenat = { dhcp.static = { '5e:00:53:00:00:01' = '192.168.30.51' } }",
+      "securenat = { dhcp.static = { '5e:00:53:00:00:01' = '192.168.30.251' } }",
       "this is the address of 5e:00:53:00:00:01, too",
     ],
-    ["[hub.a.user.c]\naddress = '192.168.30.51'", undefined, "this is the address of b, too"],
+    ["", "securenat = { dhcp.range = '192.168.30.2-192.168.30.254' }", "in the pool of DHCP"],
+    ["[hub.a.user.c]\naddress = '192.168.30.251'", undefined, "this is the address of b, too"],
     ["[hub.a.user.'*']\nradius = true\naddress = '192.168.30.52'", undefined, "stands for many"],
   ])("%s with %s is refused", (user, nat, fault) => {
     expect(faults(withUser(user, nat)).join("\n")).toContain(fault);
