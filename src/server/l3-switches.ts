@@ -182,7 +182,7 @@ export class L3Switches {
     if (running === undefined) return;
     entry.running = undefined;
     running.at.close();
-    for (const one of [...running.legs.keys()]) this.#unplug(running, one);
+    for (const one of running.legs.keys()) this.#unplug(running, one);
     if (why !== undefined) this.#tell(entry, "l3_switch_offline", `is offline: ${why}`);
   }
 
