@@ -1,13 +1,14 @@
 // Routes of the main table, or of another where one is named.
 import { formatAddress, formatNet, type IpAddress, type Net } from "../base/ip.ts";
 import { AF_INET, AF_INET6 } from "./ip-address.ts";
-import { NetlinkMessage } from "./netlink-message.ts";
+import { attributeNumber, NetlinkMessage, readAttributes } from "./netlink-message.ts";
 import { MAIN_TABLE } from "./ip-rule.ts";
-import { netlinkOrder } from "./netlink.ts";
+import { netlinkDump, netlinkOrder } from "./netlink.ts";
 
 /* <linux/rtnetlink.h> */
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
 const ROUTE_BYTES = 12;
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -54,6 +55,27 @@ export function addRoute(route: Route): void {
 export function removeRoute(route: Route): void {
   const info = routeInfo(route, 0, RT_SCOPE_NOWHERE, RTN_UNSPEC);
   netlinkOrder(message(RTM_DELROUTE, info, route), 0, describe("remove", route));
+}
+
+/** Routes of the main table to networks and hosts. @throws SystemError */
+export function listRoutes(): Route[] {
+  const question = new NetlinkMessage(RTM_GETROUTE, new Uint8Array(ROUTE_BYTES));
+  const found: Route[] = [];
+  for (const { type, body } of netlinkDump(question, "list the routes")) {
+    if (type !== RTM_NEWROUTE || body[7] !== RTN_UNICAST) continue;
+    const attributes = readAttributes(body, ROUTE_BYTES);
+    if (attributeNumber(attributes.get(RTA_TABLE), body[4]!) !== MAIN_TABLE) continue;
+    const family = body[0] === AF_INET ? 4 : 6;
+    const bytes = attributes.get(RTA_DST)?.slice() ?? new Uint8Array(family === 4 ? 4 : 16);
+    const via = attributes.get(RTA_GATEWAY);
+    const device = attributeNumber(attributes.get(RTA_OIF), 0);
+    found.push({
+      to: { family, bytes, prefix: body[1]! },
+      ...(via === undefined ? {} : { via: { family, bytes: via.slice() } }),
+      ...(device === 0 ? {} : { device }),
+    });
+  }
+  return found;
 }
 
 /** struct rtmsg: family, prefix lengths of destination and source, tos, table, protocol, scope, type, u32 flags. */

@@ -102,7 +102,7 @@ function recordOf({ off, forwarders, hosts }: Before): string {
   const closed = listLinks()
     .filter(({ isLoopback, name }) => !isLoopback && PLAIN_NAME.test(name))
     .map(({ name }) => name)
-    .filter((name) => !forwarders.includes(name));
+    .filter((name) => !forwarders.includes(name) && !name.startsWith(TUN_PREFIX));
   const guards = off.map(
     (family) =>
       `meta nfproto ipv${family} iifname @closed ct state new ct status ! dnat ` +

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { SystemError, VpnError } from "../base/errors.ts";
 import { formatNet, type Net, netContains } from "../base/ip.ts";
-import { listAddresses } from "../platform/ip-address.ts";
+import { listRoutes } from "../platform/ip-route.ts";
 import { deleteLink, tryGetLink, tryGetLinkByIndex } from "../platform/link.ts";
 import { TUN_PREFIX } from "./kernel-nat-forwarding.ts";
 import { type HostAddresses, ipv4Address } from "./virtual-host.ts";
@@ -21,7 +21,7 @@ export function kernelNatName(hub: string): string {
   return createHash("sha256").update(name).digest("hex").slice(0, HASH_DIGITS);
 }
 
-/** The host's addresses with their networks. */
+/** The networks of the guests, the host's address with each. */
 export function netsOf({ v4, prefix, v6 }: HostAddresses, isV6: boolean): Net[] {
   const nets: Net[] = [{ ...ipv4Address(v4), prefix }];
   if (isV6 && v6 !== undefined) nets.push({ family: 6, bytes: v6.global, prefix: V6_PREFIX });
@@ -36,16 +36,22 @@ export function networkOf(net: Net): Net {
   return { ...net, bytes };
 }
 
-/** The kernel knows a network once: one of this machine, or of another hub, cannot be the guests', too. */
+/**
+ * The kernel knows a network once: one of this machine, or of another hub, cannot be the guests', too. A route over a
+ * router may contain it: the narrower one counts.
+ */
 export function expectFree(nets: readonly Net[], hub: string): void {
-  for (const { index, net: taken } of listAddresses()) {
-    const net = nets.find((own) => netContains(own, taken) || netContains(taken, own));
+  for (const { to, via, device } of listRoutes()) {
+    if (to.prefix === 0) continue;
+    const net = nets.find(
+      (own) => netContains(own, to) || (via === undefined && netContains(to, own)),
+    );
     if (net === undefined) continue;
-    const name = tryGetLinkByIndex(index)?.name ?? `interface ${index}`;
+    const name = device === undefined ? "nowhere" : tryGetLinkByIndex(device)?.name;
     throw new VpnError(
       "nat_subnet",
-      `Cannot use the kernel's NAT in hub ${hub}: its network ${formatNet(networkOf(net))} overlaps that of ${name}, ` +
-        `${formatNet(taken)}; choose another "address", or nat = "user"`,
+      `Cannot use the kernel's NAT in hub ${hub}: its network ${formatNet(net)} overlaps ` +
+        `${formatNet(to)} at ${name ?? `interface ${device}`}; choose another, or nat = "user"`,
     );
   }
 }

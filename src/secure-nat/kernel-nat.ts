@@ -14,7 +14,7 @@ import type { HostLink } from "../ip-host/link.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { Log } from "../observe/log.ts";
 import { trySetting, writeSetting } from "../platform/interface-setting.ts";
-import { addAddress } from "../platform/ip-address.ts";
+import { addRoute } from "../platform/ip-route.ts";
 import { changeLink } from "../platform/link.ts";
 import { applyNft, removeNftTable, replaceNftTable } from "../platform/nftables.ts";
 import { PACKET_BYTES } from "../platform/packet-memory.ts";
@@ -71,7 +71,7 @@ export class KernelNat implements Nat {
   #config: SecureNatConfig;
   readonly #index: number;
   #rules = "";
-  #lookedAt: number;
+  #lookedAt = -Infinity;
   #isClosed = false;
 
   /**
@@ -86,8 +86,8 @@ export class KernelNat implements Nat {
     const name = kernelNatName(hub);
     const device = TUN_PREFIX + name;
     this.#table = TABLE_PREFIX + name;
-    const nets = netsOf(addresses, config.ipv6);
-    this.#place = { device, v4: networkOf(nets[0]!), v6: nets[1] && networkOf(nets[1]) };
+    const nets = netsOf(addresses, config.ipv6).map(networkOf);
+    this.#place = { device, v4: nets[0]!, v6: nets[1] };
     waitGone(device);
     removeLeftovers();
     expectFree(nets, hub);
@@ -106,7 +106,6 @@ export class KernelNat implements Nat {
       this.#removeRules();
       throw thrown;
     }
-    this.#lookedAt = clock.now();
     this.#ingress.start(sinkOf(link));
   }
 
@@ -118,8 +117,8 @@ export class KernelNat implements Nat {
     this.#applyRules();
     requireForwarding(nets.map(({ family }) => family));
     changeLink(tun.index, { isUp: true });
-    // With the address comes the route, and the kernel's ICMP errors come from it.
-    for (const net of nets) addAddress(tun.index, net);
+    // Not the host's address: the kernel would answer for it on bridged interfaces, too.
+    for (const to of nets) addRoute({ to, device: tun.index });
   }
 
   receive(packet: PacketView): void {
