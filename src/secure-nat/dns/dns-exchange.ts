@@ -20,8 +20,8 @@ export interface DnsExchangeOptions {
   readonly servers: readonly SocketAddress[];
   /** A timer of the exchange has run: what came of it can be sent. */
   readonly settled: () => void;
-  /** A server let its time pass, or has answered. */
-  readonly heard: (server: SocketAddress, isSilent: boolean) => void;
+  /** Whether a server is there: it has answered, or else it let its time pass or cannot be asked. */
+  readonly heard: (server: SocketAddress, isThere: boolean) => void;
   /** Called once; the answer carries an id of ours and is borrowed. Undefined where nobody gave one. */
   readonly done: (answer: Uint8Array | undefined, read: DnsMessage | undefined) => void;
 }
@@ -79,17 +79,21 @@ export class DnsExchange {
       ticket = channels.tryOpen(server, {
         question,
         answered: (bytes, read) => this.#answered(server, bytes, read),
-        refused: () => this.#fail(server),
+        refused: () => {
+          this.#options.heard(server, false);
+          this.#fail(server);
+        },
       });
       if (ticket !== undefined) this.#tickets.set(server, ticket);
     }
     if (ticket?.send(message) === true) return true;
+    this.#options.heard(server, false);
     this.#drop(server);
     return false;
   }
 
   #answered(server: SocketAddress, bytes: Uint8Array, read: DnsMessage): void {
-    this.#options.heard(server, false);
+    this.#options.heard(server, true);
     if (!ASK_ANOTHER.includes(read.rcode)) {
       this.cancel();
       this.#options.done(bytes, read);
@@ -114,7 +118,7 @@ export class DnsExchange {
   }
 
   #timedOut(server: SocketAddress): void {
-    this.#options.heard(server, true);
+    this.#options.heard(server, false);
     if (this.#options.clock.now() >= this.#endsAt) this.#finish();
     else this.#askNext();
     this.#options.settled();

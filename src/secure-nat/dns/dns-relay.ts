@@ -77,7 +77,7 @@ export class DnsRelay {
   readonly #rates: AskerRates;
   readonly #pending = new Map<string, DnsExchange>();
   readonly #pendingOf = new Map<number | string, number>();
-  #silent: { readonly server: SocketAddress; readonly until: number }[] = [];
+  #absent: { readonly server: SocketAddress; readonly until: number }[] = [];
   #isClosed = false;
 
   constructor(options: DnsRelayOptions) {
@@ -96,7 +96,7 @@ export class DnsRelay {
     return this.#channels.strayAnswers;
   }
 
-  /** Where a guest's questions by TCP go: to the resolver that is asked first. Undefined where none is known. */
+  /** Where a guest's questions by TCP go: to the resolver that is asked first, one that was there if any was. Undefined where none is known. */
   get streamServer(): SocketAddress | undefined {
     return this.#servers()[0];
   }
@@ -160,7 +160,7 @@ export class DnsRelay {
       question: asked.question,
       servers: this.#servers(),
       settled: this.#options.settled,
-      heard: (server, isSilent) => this.#heard(server, isSilent),
+      heard: (server, isThere) => this.#heard(server, isThere),
       done: (bytes, read) => {
         this.#pending.delete(key);
         this.#leave(asker);
@@ -200,22 +200,22 @@ export class DnsRelay {
     else this.#pendingOf.delete(asker);
   }
 
-  /** As they are named, but behind the others those that were silent lately. */
+  /** As they are named, but behind the others those that were not there lately. */
   #servers(): readonly SocketAddress[] {
     const all = this.#options.resolvers();
-    if (this.#silent.length === 0) return all;
+    if (this.#absent.length === 0) return all;
     const now = this.#options.clock.now();
-    this.#silent = this.#silent.filter(({ until }) => until > now);
-    const isSilent = (server: SocketAddress) =>
-      this.#silent.some((entry) => isSameSocketAddress(entry.server, server));
-    return [...all.filter((server) => !isSilent(server)), ...all.filter(isSilent)];
+    this.#absent = this.#absent.filter(({ until }) => until > now);
+    const isAbsent = (server: SocketAddress) =>
+      this.#absent.some((entry) => isSameSocketAddress(entry.server, server));
+    return [...all.filter((server) => !isAbsent(server)), ...all.filter(isAbsent)];
   }
 
-  #heard(server: SocketAddress, isSilent: boolean): void {
-    if (this.#silent.length === 0 && !isSilent) return;
-    this.#silent = this.#silent.filter((entry) => !isSameSocketAddress(entry.server, server));
+  #heard(server: SocketAddress, isThere: boolean): void {
+    if (this.#absent.length === 0 && isThere) return;
+    this.#absent = this.#absent.filter((entry) => !isSameSocketAddress(entry.server, server));
     const until = this.#options.clock.now() + DNS_SILENCE_MS;
-    if (isSilent) this.#silent.push({ server, until });
+    if (!isThere) this.#absent.push({ server, until });
   }
 }
 

@@ -262,6 +262,18 @@ describe("DnsRelay.ask()", () => {
     expect(relay.streamServer).toBe(FIRST);
   });
 
+  test("sends streams to a resolver that is there, once a question has shown which", () => {
+    const { ask, upstream, relay } = open([FIRST, SECOND, THIRD]);
+    expect(relay.streamServer).toBe(FIRST);
+    upstream.unreachable.add(FIRST);
+    upstream.onQuestion = ({ server, events }, sent) => {
+      if (server === SECOND) events.refused();
+      else events.message(answerTo(sent, { rcode: 2 }));
+    };
+    ask(questionFor("example.com"));
+    expect(relay.streamServer).toBe(THIRD);
+  });
+
   test("answers SERVFAIL at once without a resolver", () => {
     const { ask, answers, relay, clock } = open([]);
     ask(questionFor("example.com"));
