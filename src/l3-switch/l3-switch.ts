@@ -125,7 +125,9 @@ export class L3Switch {
   refresh(): void {
     this.#plan = this.#makePlan();
     this.#forwarder.follow(this.#plan);
-    if (this.#announcing !== undefined) this.#advertise();
+    if (this.#announcing === undefined) return;
+    this.#advertise();
+    outbox.drain();
   }
 
   /** Ends all interfaces. May be called twice. */
