@@ -96,10 +96,11 @@ export class HubHost implements Directory {
     this.#outside = new OutsideAuthorities(config.name, outsideOf(config, deps.ntlmAuth()), deps);
     this.#revocationFiles = new RevocationFiles(deps, (crl) => this.#revoke(crl));
     this.#revocationFiles.watch(config);
-    this.#bridges = new HubBridges(this, deps);
-    this.#bridges.reconfigure(config);
+    // In the order of hub.md 2.2.
     this.nat = new HubNat(this, deps);
     this.nat.reconfigure(config);
+    this.#bridges = new HubBridges(this, deps);
+    this.#bridges.reconfigure(config);
   }
 
   get hubName(): string {
@@ -251,8 +252,8 @@ export class HubHost implements Directory {
     this.#revocationFiles.watch(next);
     const settings = this.#settingsOf(next);
     if (!Bun.deepEquals(settings, this.hub.settings, true)) this.hub.reconfigure(settings);
-    this.#bridges.reconfigure(next);
     this.nat.reconfigure(next);
+    this.#bridges.reconfigure(next);
     if (!next.online) return this.closeSessions({ code: "hub_offline" });
     for (const stay of this.#stays.values()) this.#review(stay);
   }
