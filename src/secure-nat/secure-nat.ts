@@ -6,7 +6,7 @@ import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
-import { IcmpErrors, type IcmpErrorStats, type PacketQuote } from "../ip-host/icmp-error.ts";
+import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
@@ -125,7 +125,12 @@ export class SecureNat {
     this.#reassembly = new Reassembly({
       clock,
       drops: this.#drops,
-      expired: (quote) => this.#reassemblyExpired(quote),
+      expired: (quote) => {
+        if (deps.compat.natErrors) return;
+        const from = { link: this.#link, address: this.#addressOf(quote.version) };
+        this.#icmp.aboutQuote(quote, "reassembly_time_exceeded", from);
+        outbox.drain();
+      },
     });
     // The first, since it may fail for want of rights.
     this.#kernel = config.nat === "kernel" ? this.#makeKernelNat() : undefined;
@@ -343,13 +348,6 @@ export class SecureNat {
     if (protocol !== "tcp" || outerPort !== DNS_PORT || !this.#isOwn(outer)) return undefined;
     const server = this.#dns.streamServer;
     return server && { address: server, port: server.port };
-  }
-
-  #reassemblyExpired(quote: PacketQuote): void {
-    if (this.#deps.compat.natErrors) return;
-    const from = { link: this.#link, address: this.#addressOf(quote.version) };
-    this.#icmp.aboutQuote(quote, "reassembly_time_exceeded", from);
-    outbox.drain();
   }
 
   #prohibited(packet: PacketView): void {
