@@ -86,13 +86,16 @@ export class KernelNat implements Nat {
     const name = kernelNatName(hub);
     const device = TUN_PREFIX + name;
     this.#table = TABLE_PREFIX + name;
-    const nets = netsOf(addresses, config.ipv6).map(networkOf);
-    this.#place = { device, v4: nets[0]!, v6: nets[1] };
+    const wanted = netsOf(addresses, config.ipv6).map(networkOf);
     waitGone(device);
     removeLeftovers();
-    expectFree(nets, hub);
+    expectFree(wanted, hub);
     const tun = openTun(device, link.mtu);
     this.#index = tun.index;
+    // A machine may have IPv6 switched off, and has none on links of less than 1280 bytes.
+    const hasV6 = trySetting(`ipv6/conf/${device}/disable_ipv6`) === "0";
+    const nets = wanted.filter(({ family }) => family === 4 || hasV6);
+    this.#place = { device, v4: nets[0]!, v6: nets[1] };
     try {
       this.#setUp(tun, nets);
       this.#guests = new GuestTable(clock);
@@ -125,6 +128,7 @@ export class KernelNat implements Nat {
     if (this.#isClosed) return;
     const { drops, clock } = this.#deps;
     const { addressBytes, sourceAt } = packet;
+    if (packet.version === 6 && this.#place.v6 === undefined) return void (drops.not_served += 1);
     if (!this.#isGuest(sourceAt, addressBytes)) return void (drops.martian += 1);
     const mac = readMac(PACKET_BYTES, packet.frameAt + 6);
     if (!this.#guests.heard(PACKET_BYTES, sourceAt, addressBytes, mac)) {
