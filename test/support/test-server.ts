@@ -117,6 +117,7 @@ export interface TestServerOptions {
   readonly settings?: Partial<ServerSettings>;
   readonly tls?: Partial<TlsSettings>;
   readonly hubs?: readonly HubConfig[];
+  readonly l3Switches?: ServerConfig["l3Switches"];
   /** Where its hubs have logs of their own, if they have. */
   readonly hubLogs?: HubLogBook;
   /** A manual clock unless given. */
@@ -135,7 +136,7 @@ export function testCertificate(): ReturnType<typeof generateSelfSigned> {
 export function serverConfig(options: TestServerOptions = {}): ServerConfig {
   return {
     edition: "server",
-    l3Switches: [],
+    l3Switches: options.l3Switches ?? [],
     server: {
       name: "test.example",
       listen: [{ address: "127.0.0.1", port: 0, enable: true }],

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runApplication } from "../../src/command/application.ts";
+import type { L3SwitchStatus } from "../../src/l3-switch/l3-status.ts";
+import { serveControl } from "../../src/server/control-socket.ts";
+import { usersOf } from "../../src/server/hub-users.ts";
+import { natRequests } from "../../src/server/nat-requests.ts";
+import { readServer } from "../config/fixture.ts";
+import { FakeEnvironment } from "../support/fake-environment.ts";
+import { hub, TestServer } from "../support/test-server.ts";
+
+const TEXT = `
+[l3switch.core]
+interface = { office = ["10.1.0.1/24", "fd00:1::1/64"], lab = "10.2.0.1/24" }
+route = [{ to = "10.9.0.0/16", via = "10.2.0.9", metric = 5 }]
+[l3switch.spare]
+interface = { nowhere = "10.3.0.1/24" }
+`;
+
+describe("vpn l3", () => {
+  let at: TestServer;
+  let folder: string;
+  let close: () => void;
+  const environment = new FakeEnvironment();
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), "vpn-test-"));
+    const { l3Switches } = readServer(TEXT).config;
+    at = await TestServer.start({ hubs: [hub("office", []), hub("lab", [])], l3Switches });
+    close = serveControl(folder, {
+      snapshot: () => at.server.snapshot(),
+      reload: async () => [],
+      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
+      removeEntry: (...wish) => at.server.removeEntry(...wish),
+      users: (name) => usersOf(at.server.hubs, name),
+      nat: natRequests(at.server.hubs),
+    });
+  });
+  afterEach(async () => {
+    close();
+    await at.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function l3(...args: string[]) {
+    environment.out = "";
+    environment.err = "";
+    const code = await runApplication(["l3", ...args, "--state-dir", folder], environment);
+    return { code, out: environment.out, err: environment.err };
+  }
+
+  test("list shows how each stands, as a table and as JSON", async () => {
+    const { out } = await l3("list");
+    expect(out).toMatch(/core +online +office, lab +1\n/);
+    expect(out).toMatch(/spare +waiting: there is no hub nowhere +nowhere +0\n/);
+    const all = JSON.parse((await l3("list", "--json")).out) as L3SwitchStatus[];
+    expect(all.map(({ name, state }) => [name, state])).toEqual([
+      ["core", "online"],
+      ["spare", "waiting"],
+    ]);
+  });
+
+  test("show has interfaces, routes and what it was told; unknown names are told with the known ones", async () => {
+    const { out } = await l3("show", "CORE");
+    expect(out).toMatch(/office +10\.1\.0\.1\/24, fd00:1::1\/64 +5e:a3:\S+ +SID-L3-CORE-1 +0/);
+    expect(out).toMatch(/10\.9\.0\.0\/16 +10\.2\.0\.9 +5 +lab/);
+    const { code, err } = await l3("show", "east");
+    expect([code, err]).toEqual([64, expect.stringContaining("it has core, spare")]);
+  });
+
+  test("stop and start do so, and tell how it stands", async () => {
+    expect((await l3("stop", "core")).out).toMatch(/Status +stopped/);
+    expect((await l3("start", "core")).out).toMatch(/Status +online/);
+    expect(JSON.parse((await l3("start", "spare", "--json")).out)).toMatchObject({
+      state: "waiting",
+      problem: "there is no hub nowhere",
+    });
+    expect((await l3("stop", "east")).code).toBe(64);
+  });
+});
