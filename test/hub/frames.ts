@@ -37,7 +37,7 @@ export function frame(parts: FrameParts): Uint8Array {
 type Addressing = Omit<FrameParts, "type" | "payload">;
 
 export function ipv4(
-  parts: Addressing & { ip: number; protocol?: number; body?: Uint8Array },
+  parts: Addressing & { ip: number; target?: number; protocol?: number; body?: Uint8Array },
 ): Uint8Array {
   const body = parts.body ?? new Uint8Array(8);
   const payload = new Uint8Array(20 + body.length);
@@ -47,7 +47,7 @@ export function ipv4(
   view.setUint8(8, 64);
   view.setUint8(9, parts.protocol ?? 1);
   view.setUint32(12, parts.ip);
-  view.setUint32(16, 0xc0a80001);
+  view.setUint32(16, parts.target ?? 0xc0a80001);
   view.setUint16(10, internetChecksum(payload, 0, 20));
   payload.set(body, 20);
   return frame({ ...parts, type: 0x0800, payload });
