@@ -10,24 +10,27 @@ import { ask, askSnapshot, printJson, printTable, tableWidth } from "./server-st
 
 type AskFlags = FlagValues<typeof ASK_FLAGS>;
 
-const COLUMNS = [
+export const L3_COLUMNS = [
   { title: "SWITCH" },
   { title: "STATUS" },
   { title: "HUBS" },
-  { title: "ROUTES", align: "right" },
+  { title: "ROUTES", alignRight: true },
 ] as const;
 
 /** `vpn l3 list`. */
 export async function l3List(environment: CommandEnvironment, flags: AskFlags): Promise<ExitCode> {
   const { l3Switches } = await askSnapshot(environment, flags);
   if (flags.json) return printJson(environment, l3Switches);
-  const rows = l3Switches.map((one) => [
+  return printTable(environment, L3_COLUMNS, l3Rows(l3Switches), "No layer 3 switch");
+}
+
+export function l3Rows(switches: readonly L3SwitchStatus[]): string[][] {
+  return switches.map((one) => [
     one.name,
     statusText(one),
     one.interfaces.map(({ hub }) => hub).join(", "),
     String(one.routes.length),
   ]);
-  return printTable(environment, COLUMNS, rows, "No layer 3 switch");
 }
 
 /** `vpn l3 show NAME`. */
@@ -114,12 +117,12 @@ const INTERFACE_COLUMNS = [
   { title: "ADDRESSES" },
   { title: "MAC" },
   { title: "SESSION" },
-  { title: "DROPPED", align: "right" },
+  { title: "DROPPED", alignRight: true },
 ] as const;
 const ROUTE_COLUMNS = [
   { title: "TO" },
   { title: "VIA" },
-  { title: "METRIC", align: "right" },
+  { title: "METRIC", alignRight: true },
   { title: "HUB" },
 ] as const;
 const NEIGHBOR_COLUMNS = [

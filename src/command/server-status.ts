@@ -12,6 +12,7 @@ import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
 import { bridgeTable } from "./bridge-table.ts";
 import { CASCADE_COLUMNS, cascadeRows } from "./cascade.ts";
+import { L3_COLUMNS, l3Rows } from "./l3.ts";
 import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
 
@@ -65,7 +66,9 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
   const bridged = bridgeTable(snapshot.hubs, width);
   const bridges = bridged === "" ? "" : `\n${bridged}`;
   const hubs = formatTable(columns, rows, width);
-  environment.stdout(`${formatPairs(pairs)}\n${hubs}${bridges}${cascades}`);
+  const switches = l3Rows(snapshot.l3Switches);
+  const routed = switches.length === 0 ? "" : `\n${formatTable(L3_COLUMNS, switches, width)}`;
+  environment.stdout(`${formatPairs(pairs)}\n${hubs}${bridges}${cascades}${routed}`);
   return EXIT.ok;
 }
 

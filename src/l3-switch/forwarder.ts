@@ -143,6 +143,8 @@ export class Forwarder {
     }
     const hop = this.#lastHop;
     if (hop?.kind !== "forward" || !hop.neighbor.isUsable || total > hop.egress.mtu) {
+      // What is wrong may be over with the next packet: it is looked up again.
+      this.#lastFrom = undefined;
       return this.#slow.packet(frame, end, from, now);
     }
     const { egress, neighbor } = hop;
@@ -172,6 +174,7 @@ export class Forwarder {
     }
     const hop = this.#lastHop6;
     if (hop?.kind !== "forward" || !hop.neighbor.isUsable || total > hop.egress.mtu) {
+      this.#lastFrom6 = undefined;
       return this.#slow.packet(frame, end, from, now);
     }
     const { egress, neighbor } = hop;

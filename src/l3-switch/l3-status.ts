@@ -1,7 +1,7 @@
 import { formatAddress, formatNet } from "../base/ip.ts";
 import { formatMac } from "../base/mac.ts";
 import type { L3SwitchConfig } from "../config/l3-switch-config.ts";
-import { HOST_DROP_REASONS, type HostDropReason } from "../ip-host/host-drops.ts";
+import { HOST_DROP_REASONS, type HostDropReason, type HostDrops } from "../ip-host/host-drops.ts";
 import type { IcmpErrorStats } from "../ip-host/icmp-error.ts";
 import type { NeighborState } from "../ip-host/neighbors.ts";
 import type { L3Interface } from "./l3-interface.ts";
@@ -20,6 +20,8 @@ export interface L3SwitchStatus {
   readonly routes: readonly L3RouteStatus[];
   /** Packets that wait for somebody's MAC. */
   readonly waiting: number;
+  /** Of packets in parts that were for the switch itself; others are counted where they came in. */
+  readonly drops: Partial<Record<HostDropReason, number>>;
   /** What senders were told, and not told. */
   readonly icmpErrors: IcmpErrorStats;
 }
@@ -79,6 +81,7 @@ export function l3SwitchStatus(
         running?.at.routes.find((each) => each.to === to && each.via === via)?.egress.hub ?? null,
     })),
     waiting: running?.at.waiting ?? 0,
+    drops: running === undefined ? {} : dropsOf(running.at),
     icmpErrors: { ...(running?.at.icmpErrors ?? { sent: 0, limited: 0, withheld: 0 }) },
   };
 }
@@ -93,7 +96,7 @@ function neighborsOf({ resolver }: L3Interface): L3InterfaceStatus["neighbors"] 
   );
 }
 
-function dropsOf({ drops }: L3Interface): L3InterfaceStatus["drops"] {
+function dropsOf({ drops }: { readonly drops: HostDrops }): L3InterfaceStatus["drops"] {
   return Object.fromEntries(
     HOST_DROP_REASONS.filter((reason) => drops[reason] > 0).map((reason) => [
       reason,

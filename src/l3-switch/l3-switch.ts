@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { L3_ANNOUNCE_AGAIN_MS, L3_ANNOUNCE_MS, MAX_WAITING_PACKETS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { L3InterfaceConfig, L3SwitchConfig } from "../config/l3-switch-config.ts";
-import { noHostDrops } from "../ip-host/host-drops.ts";
+import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
 import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
 import type { WaitingRoom } from "../ip-host/neighbors.ts";
 import { outbox } from "../ip-host/outbox.ts";
@@ -77,6 +77,11 @@ export class L3Switch {
 
   get icmpErrors(): IcmpErrorStats {
     return this.#errors.stats;
+  }
+
+  /** Of packets in parts that were for the switch itself. */
+  get drops(): HostDrops {
+    return this.#drops;
   }
 
   /** Packets that wait for somebody's MAC. */

@@ -59,14 +59,14 @@ export class SlowPath {
   /** A frame to a group: address resolution, and nothing else (hub.md 12.2). */
   group(frame: number, end: number, from: L3Interface): void {
     const type = PACKET_VIEW.getUint16(frame + 12);
-    if (type !== ETHER_TYPE.IPV6) return this.other(type, frame, end, from);
-    if (!from.resolver.hasV6) return;
+    if (type === ETHER_TYPE.ARP) return this.other(type, frame, end, from);
+    if (type !== ETHER_TYPE.IPV6 || !from.resolver.hasV6) return;
     const fault = view.aim(frame, end);
     if (fault !== undefined) return drop(from, fault);
     if (view.protocol === ICMPV6 && !view.isFragment) this.#controlV6(from);
   }
 
-  /** A frame that holds no IP packet for the switch. */
+  /** A frame to the interface that holds no IP packet, or ARP to all. */
   other(type: number, frame: number, end: number, from: L3Interface): void {
     switch (type) {
       case ETHER_TYPE.ARP:
@@ -74,9 +74,6 @@ export class SlowPath {
       case ETHER_TYPE.VLAN:
       case ETHER_TYPE.QINQ:
         return drop(from, "tagged");
-      case ETHER_TYPE.IPV4:
-        // To a group: never routed, and nothing here listens.
-        return;
       default:
         return drop(from, "protocol");
     }

@@ -63,6 +63,12 @@ describe("vpn l3", () => {
     ]);
   });
 
+  test("are in the status of the server, too", async () => {
+    environment.out = "";
+    await runApplication(["status", "--state-dir", folder], environment);
+    expect(environment.out).toMatch(/core +online +office, lab +1\n/);
+  });
+
   test("show has interfaces, routes and what it was told; unknown names are told with the known ones", async () => {
     const { out } = await l3("show", "CORE");
     expect(out).toMatch(/office +10\.1\.0\.1\/24, fd00:1::1\/64 +5e:a3:\S+ +SID-L3-CORE-1 +0/);

@@ -188,6 +188,26 @@ describe.each(FAMILIES)(
       expect(b.take()).toEqual([]);
     });
 
+    test("a flow goes on when a host that was given up is there again", () => {
+      const { a, b } = two();
+      a.send(far);
+      b.take();
+      b.answers = false;
+      world.advance(31_000);
+      for (let at = 0; at < 12; at += 1) {
+        a.send(far);
+        world.advance(1_000);
+      }
+      expect(a.take().length).toBeGreaterThan(0);
+      b.answers = true;
+      a.send(far);
+      world.advance(1_000);
+      b.take();
+      const before = world.switches[0]!.waiting;
+      a.sendFrames(a.packet(far), a.packet(far), a.packet(far));
+      expect([before, [...b.port.runs], b.take().length]).toEqual([0, [3], 3]);
+    });
+
     test("what is for other stations, or a group, is not routed", () => {
       const { a, b } = two();
       a.send(far);
