@@ -177,3 +177,24 @@ export class KeptFrames {
     }
   }
 }
+
+/** An IPv6 packet of this link with an ICMPv6 message, whose checksum is put in. */
+export function icmpv6Packet(
+  addresses: Addresses & { readonly ttl?: number; readonly toMac?: MacAddress },
+  message: Uint8Array,
+): Uint8Array {
+  return icmpv6Frame(addresses, message).slice(14);
+}
+
+/** As above, with an Ethernet header. */
+export function icmpv6Frame(
+  addresses: Addresses & { readonly ttl?: number; readonly toMac?: MacAddress },
+  message: Uint8Array,
+): Uint8Array {
+  const payload = message.slice();
+  payload.fill(0, 2, 4);
+  const pseudo = pseudoSum(addresses, ICMPV6, payload.length);
+  const sum = finishChecksum(sumWords(payload, 0, payload.length, pseudo));
+  new DataView(payload.buffer).setUint16(2, sum);
+  return ipFrame({ ttl: 255, ...addresses, protocol: ICMPV6, payload });
+}

@@ -90,7 +90,11 @@ describeSystem("SecureNAT's IPv6 for Linux guests", ["rdisc6", "ndisc6", "dhclie
       "-v",
       "-d",
       "--no-pid",
-      ...["-lf", `${folder}/leases`, "-sf", "/usr/bin/env", DEVICE],
+      "-lf",
+      `${folder}/leases`,
+      "-sf",
+      "/usr/bin/env",
+      DEVICE,
     ]);
     const output = informed.stdout + informed.stderr;
     expect(output).toContain(`new_dhcp6_name_servers=${NAT.host6}`);
