@@ -4,17 +4,19 @@ import { SystemError } from "../base/errors.ts";
 import { AF_INET, AF_INET6 } from "./ip-address.ts";
 import { check, errno, libc } from "./libc.ts";
 import { PACKET_BASE } from "./packet-memory.ts";
-import { encodeSocketAddress, type SocketAddress } from "./socket-address.ts";
-import { setNoDelay, setNotSentLowat, SOCKET_OPTION, tryGetSocketOption } from "./socket-option.ts";
+import { encodeSocketAddress, SOCKET_ADDRESS_BYTES, type SocketAddress } from "./socket-address.ts";
 
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x80801;
 const SOL_SOCKET = 1;
+const SO_ERROR = 4;
 const SO_KEEPALIVE = 9;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
+const TCP_NOTSENT_LOWAT = 25;
 const SHUT_WR = 1;
 /** Vectors that one call takes (IOV_MAX). */
 const MAX_VECTORS = 1024;
@@ -22,6 +24,13 @@ const MAX_VECTORS = 1024;
 const UNSENT_BYTES = 524_288;
 /** A peer that has vanished is found out after three minutes and a half, and routers on the way keep their entries. */
 const KEEP_ALIVE = { idleS: 120, intervalS: 15, probes: 6 } as const;
+
+// Arguments of the calls below, used again: a connection should not leave a dozen small arrays to the collector.
+const nameBytes = new Uint8Array(SOCKET_ADDRESS_BYTES);
+const optionValue = new Int32Array(1);
+const optionBytes = new Uint32Array(1);
+/** struct linger: on, for 0 seconds. */
+const NO_LINGER = new Int32Array([1, 0]);
 
 /** Numbers of errno(3) that a connection may meet; `-ERRNO.EAGAIN` is what a call answers that would have to wait. */
 export const ERRNO = {
@@ -66,11 +75,10 @@ export class StreamSocket {
       "socket",
       "open a TCP socket",
     );
-    setNoDelay(fd);
-    setNotSentLowat(fd, UNSENT_BYTES);
-    keepAlive(fd);
+    prepare(fd);
     const name = encodeSocketAddress(to);
-    if (libc.connect(fd, name, name.length) < 0) {
+    nameBytes.set(name);
+    if (libc.connect(fd, nameBytes, name.length) < 0) {
       const error = errno();
       // Interrupted, it goes on all the same (connect(2)).
       if (error !== ERRNO.EINPROGRESS && error !== ERRNO.EINTR) {
@@ -83,7 +91,9 @@ export class StreamSocket {
 
   /** How the connect ended, once the descriptor is writable: 0 is success. Tells of an error once. */
   connectError(): number {
-    return tryGetSocketOption(this.fd, SOCKET_OPTION.error) ?? ERRNO.ECONNRESET;
+    optionBytes[0] = optionValue.byteLength;
+    const result = libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, optionValue, optionBytes);
+    return result < 0 ? ERRNO.ECONNRESET : optionValue[0]!;
   }
 
   // Neither is interrupted by signals: a call that does not wait cannot be (signal(7)).
@@ -109,8 +119,7 @@ export class StreamSocket {
   /** Closes with RST: what waits is dropped. May be called twice. */
   reset(): void {
     if (this.#isOpen) {
-      // struct linger: on, for 0 seconds.
-      libc.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]), 8);
+      libc.setsockopt(this.fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.byteLength);
     }
     this.close();
   }
@@ -122,7 +131,9 @@ export class StreamSocket {
   }
 }
 
-function keepAlive(fd: number): void {
+function prepare(fd: number): void {
+  setNumber(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  setNumber(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
   setNumber(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   setNumber(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_ALIVE.idleS);
   setNumber(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_ALIVE.intervalS);
@@ -131,5 +142,6 @@ function keepAlive(fd: number): void {
 
 /** A refusal is no trouble: the connection works without. */
 function setNumber(fd: number, level: number, option: number, value: number): void {
-  libc.setsockopt(fd, level, option, new Int32Array([value]), 4);
+  optionValue[0] = value;
+  libc.setsockopt(fd, level, option, optionValue, optionValue.byteLength);
 }
