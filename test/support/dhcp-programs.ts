@@ -82,10 +82,10 @@ export class DhcpProgramClient {
 
   /** All grants so far, renewals among them. */
   get grants(): Granted[] {
-    return readFileSync(this.#notes, "utf8")
-      .split("== grant\n")
-      .slice(1)
-      .map((text) => grantOf(text, this.#names));
+    const notes = readFileSync(this.#notes, "utf8");
+    return [...notes.matchAll(/^== grant\n(.*?)^== end$/gms)].map(([, text = ""]) =>
+      grantOf(text, this.#names),
+    );
   }
 
   /** Until it has been granted something so many times; gives the last of it. */
@@ -138,7 +138,7 @@ case "\${reason:-$1}" in
   ${GRANTS[program]})
     ip addr replace "$${names.address}/$${names.mask}" dev ${device}
     [ -z "$${names.router}" ] || ip route replace default via "$${names.router}" dev ${device}
-    { echo "== grant"; env; } >> ${notes} ;;
+    { echo "== grant"; env; echo "== end"; } >> ${notes} ;;
 esac
 exit 0
 `;

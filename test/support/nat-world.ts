@@ -36,7 +36,7 @@ export const OUTSIDE = {
 /** Name that the resolver of `inet` knows, with both its addresses. */
 export const INET_NAME = "inet.example";
 /** What the server's end of the far guest's cable has. */
-const UNDERLAY = { server: "10.93.1.1", far: "10.93.1.2" } as const;
+export const UNDERLAY = { server: "10.93.1.1", far: "10.93.1.2" } as const;
 const GUEST_DEVICE = "eth0";
 const NAT_PEER = join(import.meta.dir, "nat-peer.ts");
 const PLAIN_LINK = join(import.meta.dir, "plain-link.py");
@@ -113,7 +113,7 @@ export class NatWorld implements AsyncDisposable {
         { at: this.server, device: "far0", address: `${UNDERLAY.server}/24` },
       ]);
     }
-    this.#nameServer();
+    this.useResolver(this.server, OUTSIDE.inet);
   }
 
   #cable(cable: Cable | undefined, ends: readonly [CableEnd, CableEnd]): Promise<void> {
@@ -130,11 +130,11 @@ export class NatWorld implements AsyncDisposable {
     this.guests.push(guest);
   }
 
-  /** Programs in the server's namespace ask inet for names: `ip netns exec` puts this file over /etc/resolv.conf. */
-  #nameServer(): void {
-    const folder = `/etc/netns/${this.server.netns}`;
+  /** Programs in a namespace ask this one for names: `ip netns exec` puts the file over /etc/resolv.conf. */
+  useResolver(at: Namespace, resolver: string = NAT.host): void {
+    const folder = `/etc/netns/${at.netns}`;
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "resolv.conf"), `nameserver ${OUTSIDE.inet}\n`);
+    writeFileSync(join(folder, "resolv.conf"), `nameserver ${resolver}\n`);
     this.world.onClose(() => rmSync(folder, { recursive: true, force: true }));
   }
 
