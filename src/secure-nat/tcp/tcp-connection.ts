@@ -150,7 +150,8 @@ export class TcpConnection implements TcpControl {
     core.receiver.isBlocked = false;
     core.receiver.offer();
     this.#tellEnd(core);
-    if (core.receiver.isWindowWorthTelling) this.#needAck(core, "event");
+    // Behind the FIN no window is of interest, and a peer that has closed would answer with RST.
+    if (!core.receiver.hasEnded && core.receiver.isWindowWorthTelling) this.#needAck(core, "event");
     this.#arm();
   }
 
@@ -272,7 +273,10 @@ export class TcpConnection implements TcpControl {
   #receiveReset(core: Core, position: number): void {
     const { next, edge } = core.receiver;
     if (position === next || position === core.output.lastAcknowledged) {
-      return this.#end(this.#state === "time-wait" ? "closed" : "reset");
+      const isOver = this.#state === "last-ack" && core.sender.isFinAcknowledged;
+      // A peer that is done has no say in what becomes of what it has sent.
+      if (isOver || this.#state === "time-wait") return this.#endWhenTaken();
+      return this.#end("reset");
     }
     if (position > next && position < edge) this.#challenge(core);
     else this.#drop();
@@ -372,13 +376,15 @@ export class TcpConnection implements TcpControl {
     this.#io.finished();
     // Not from here: the socket side is in the middle of something.
     const isOver = this.#state === "time-wait" && this.#stateAt === Infinity;
-    if (isOver || (this.#state === "last-ack" && sender.isFinAcknowledged)) this.#stateAt = this.#now;
+    if (isOver || (this.#state === "last-ack" && sender.isFinAcknowledged))
+      this.#stateAt = this.#now;
   }
 
   /** Both halves are closed, but it is over only when the socket has taken what was acknowledged for it. */
   #endWhenTaken(): void {
-    if (this.#core?.receiver.isFinished === true) this.#end("closed");
-    else this.#stateAt = Infinity;
+    if (this.#core?.receiver.isFinished === true) return this.#end("closed");
+    this.#stateAt = Infinity;
+    this.#keepaliveAt = Infinity;
   }
 
   /** TIME-WAIT. The socket side is told at once that all has come, and at its end that it is over. */
@@ -394,7 +400,7 @@ export class TcpConnection implements TcpControl {
 
   /** Ends TIME-WAIT before its time. */
   expire(): void {
-    if (this.#state === "time-wait") this.#end("closed");
+    if (this.#state === "time-wait") this.#endWhenTaken();
   }
 
   /* 4. Answer */
