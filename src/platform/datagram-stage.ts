@@ -19,9 +19,11 @@ import { SOCKET_ADDRESS_BYTES } from "./socket-address.ts";
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const IPPROTO_IP = 0;
+const IP_TOS = 1;
 const IP_TTL = 2;
 const IPPROTO_IPV6 = 41;
 const IPV6_HOPLIMIT = 52;
+const IPV6_TCLASS = 67;
 
 const EINTR = 4;
 const EIO = 5;
@@ -37,7 +39,7 @@ const MAX_PIECE_BYTES = 65_000;
 const AREA_BYTES = 196_608;
 /** A control message with a number. */
 const CONTROL_BYTES = CONTROL_HEADER_BYTES + 8;
-const CONTROL_ROOM = 2 * CONTROL_BYTES;
+const CONTROL_ROOM = 3 * CONTROL_BYTES;
 const NAME_ROOM = SOCKET_ADDRESS_BYTES + 4;
 /** Before the bytes of the first datagram: headers for who quotes it. */
 const HEADROOM_BYTES = 64;
@@ -67,6 +69,7 @@ interface Staged {
   at: number;
   bytes: number;
   ttl: number;
+  trafficClass: number;
   /** Size of its datagrams but the last. */
   segment: number;
   datagrams: number;
@@ -90,10 +93,11 @@ class DatagramStage {
       readonly at: number;
       readonly bytes: number;
       readonly ttl: number;
+      readonly trafficClass: number;
       readonly mayFragment: boolean;
     },
   ): void {
-    const { at, bytes, ttl, mayFragment } = datagram;
+    const { at, bytes, ttl, trafficClass, mayFragment } = datagram;
     const isOther = socket !== this.#socket || mayFragment !== this.#mayFragment;
     if (isOther || this.#count === MAX_MESSAGES || this.#next + bytes > areaEnd) this.flush();
     this.#socket = socket;
@@ -106,6 +110,7 @@ class DatagramStage {
       last !== undefined &&
       last.owner === owner &&
       last.ttl === ttl &&
+      last.trafficClass === trafficClass &&
       socket.kind === "udp" &&
       bytes > 0 &&
       bytes <= last.segment &&
@@ -124,6 +129,7 @@ class DatagramStage {
     entry.at = to;
     entry.bytes = entry.segment = bytes;
     entry.ttl = ttl;
+    entry.trafficClass = trafficClass;
     entry.datagrams = 1;
     this.#count += 1;
   }
@@ -166,7 +172,8 @@ class DatagramStage {
       }
       if (entry.datagrams > 1 && isRefusalToCut(error)) {
         // Larger than the path's packets, or by a device that computes no checksums.
-        if (error === EIO) socket.segmentLimit = 0;
+        const limit = error === EIO ? 0 : entry.segment;
+        socket.segmentLimit = Math.min(socket.segmentLimit, limit);
         this.#sendApart(socket, entry, done);
         done += 1;
         continue;
@@ -203,7 +210,7 @@ class DatagramStage {
 }
 
 function emptyEntry(): Staged {
-  return { owner: undefined, at: 0, bytes: 0, ttl: 0, segment: 0, datagrams: 0 };
+  return { owner: undefined, at: 0, bytes: 0, ttl: 0, trafficClass: 0, segment: 0, datagrams: 0 };
 }
 
 function isRefusalToCut(error: number): boolean {
@@ -211,7 +218,7 @@ function isRefusalToCut(error: number): boolean {
 }
 
 function fill(index: number, entry: Staged, socket: DatagramSocket): void {
-  const { owner, at, bytes, ttl, segment, datagrams } = entry;
+  const { owner, at, bytes, ttl, trafficClass, segment, datagrams } = entry;
   const message = table + index * MESSAGE_BYTES;
   const vector = vectors + index * VECTOR_BYTES;
   const name = names + index * NAME_ROOM;
@@ -222,10 +229,15 @@ function fill(index: number, entry: Staged, socket: DatagramSocket): void {
   setAddress(message + MESSAGE.name, name);
   PACKET_VIEW.setUint32(message + MESSAGE.nameBytes, owner!.name.length, true);
   let end = control;
+  const isV4 = socket.family === 4;
+  const level = isV4 ? IPPROTO_IP : IPPROTO_IPV6;
   if (ttl !== socket.ttl) {
-    const isV4 = socket.family === 4;
-    const level = isV4 ? IPPROTO_IP : IPPROTO_IPV6;
     PACKET_VIEW.setInt32(setControl(end, level, isV4 ? IP_TTL : IPV6_HOPLIMIT, 4), ttl, true);
+    end += CONTROL_BYTES;
+  }
+  if (trafficClass !== 0) {
+    const value = setControl(end, level, isV4 ? IP_TOS : IPV6_TCLASS, 4);
+    PACKET_VIEW.setInt32(value, trafficClass, true);
     end += CONTROL_BYTES;
   }
   if (datagrams > 1) {

@@ -8,7 +8,7 @@ import { outbox } from "../ip-host/outbox.ts";
 import { IPV6_HEADER_BYTES, type PacketView } from "../ip-host/packet-view.ts";
 import { type DatagramOwner, datagramStage } from "../platform/datagram-stage.ts";
 import type { DatagramError } from "../platform/error-queue.ts";
-import { PACKET_BYTES } from "../platform/packet-memory.ts";
+import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import type { IncomingMessage } from "../platform/receive-messages.ts";
 import { encodeSocketAddress } from "../platform/socket-address.ts";
 import { type IcmpFault, tryFaultOfIcmp } from "../wire/icmp.ts";
@@ -22,6 +22,11 @@ import { TimerWheel, WheelTimer } from "./tcp/timer-wheel.ts";
 const EMSGSIZE = 90;
 /** Least MTU of IPv4 and IPv6 that an error may tell of (RFC 791, RFC 8200 5). */
 const LEAST_MTU = { 4: 68, 6: 1280 } as const;
+/**
+ * What goes outside of the traffic class: how urgent a packet is, as a router would leave it. Of congestion nothing could
+ * be told to the guest, so it is not asked for (RFC 3168).
+ */
+const DSCP = 0xfc;
 /** Of what is quoted: whoever sent it has forgotten what it was. */
 const QUOTED_TTL = 1;
 
@@ -99,6 +104,7 @@ export abstract class DatagramFlow implements Flow, MappedFlow, DatagramOwner {
       at,
       bytes,
       ttl: packet.ttl - 1,
+      trafficClass: trafficClassOf(packet) & DSCP,
       mayFragment: !packet.mayNotFragment,
     });
     this.host.soil(this);
@@ -198,4 +204,8 @@ export function tryMapping(
     shared.errors.about(first, "no_route", from);
     return undefined;
   }
+}
+
+function trafficClassOf({ ipAt, version }: PacketView): number {
+  return version === 4 ? PACKET_BYTES[ipAt + 1]! : (PACKET_VIEW.getUint16(ipAt) >>> 4) & 0xff;
 }

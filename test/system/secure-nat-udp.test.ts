@@ -90,6 +90,31 @@ async function probe(from: Namespace, target: string, port: number, ...sizes: nu
   return stdout.trim().split("\n");
 }
 
+/** Tells of the first datagram that comes, IPv4 or IPv6: TTL and traffic class. */
+const LISTEN = `
+import socket, struct, sys
+v6 = sys.argv[1] == "6"
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+level = socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP
+for option in (51, 66) if v6 else (12, 13): s.setsockopt(level, option, 1)
+s.bind(("", 7007))
+print("ready", flush=True)
+data, control, flags, name = s.recvmsg(100, 200)
+for level, kind, value in sorted(control, key=lambda each: each[1] in (1, 67)):
+    print(value[0], flush=True)
+`;
+
+/** Sends a datagram with TTL 40, expedited (DSCP 46) and with ECT(1). */
+const SEND = `
+import socket, sys
+v6 = ":" in sys.argv[1]
+s = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+level = socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP
+s.setsockopt(level, 16 if v6 else 2, 40)
+s.setsockopt(level, 67 if v6 else 1, 0xb9)
+s.sendto(b"x", (sys.argv[1], 7007))
+`;
+
 describeSystem("UDP and ICMP through SecureNAT", PROGRAMS, () => {
   test.each([true, false])(
     "ping and ping -6, whole and in fragments (ping sockets: %p)",
@@ -131,6 +156,21 @@ describeSystem("UDP and ICMP through SecureNAT", PROGRAMS, () => {
     expect(await hops(OUTSIDE.inet, "-U", "-p", String(CLOSED))).toEqual(v4);
     expect(await hops(OUTSIDE.inet6)).toEqual(v6);
     expect(await hops(OUTSIDE.inet6, "-I")).toEqual(v6);
+  }, 60_000);
+
+  test("the guest's TTL and urgency go along, as through a router", async () => {
+    await open();
+    for (const [version, target] of [
+      ["4", OUTSIDE.inet],
+      ["6", OUTSIDE.inet6],
+    ] as const) {
+      const listener = nat.inet.spawn(["python3", "-c", LISTEN, version]);
+      const { stdout } = listener.lines;
+      await until("the listener", () => stdout.includes("ready"));
+      await nat.guest.check(["python3", "-c", SEND, target]);
+      await until("the datagram", () => stdout.length >= 3);
+      expect(stdout.slice(1)).toEqual(["38", String(0xb8)]);
+    }
   }, 60_000);
 
   test("a closed port, an unreachable network and an absent host are told", async () => {
