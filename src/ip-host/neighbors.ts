@@ -135,14 +135,20 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     return true;
   }
 
-  /** Somebody has asked us and told who he is; he is worth knowing, since an answer goes there. */
+  /**
+   * Somebody has asked us and told who he is; he is worth knowing, since an answer goes there. Where another station is
+   * known to have that address, it is a claim.
+   */
   heard(address: IpAddress, mac: MacAddress): void {
     const key = addressKey(address.bytes, 0, address.bytes.length);
     let neighbor = this.#all.get(key);
     if (neighbor === undefined) {
       if (!this.#makeRoom()) return;
       neighbor = this.#add(address, key);
-    } else if (neighbor.mac === mac && neighbor.isUsable && neighbor.state !== "probing") return;
+    } else if (neighbor.isUsable) {
+      if (neighbor.mac !== mac) return this.claimed(key, mac);
+      if (neighbor.state !== "probing") return;
+    }
     this.#confirm(neighbor, mac, "stale");
   }
 

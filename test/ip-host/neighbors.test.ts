@@ -158,6 +158,8 @@ describe("NeighborTable", () => {
     expect(asked).toEqual([]);
     table.claimed(keyOf(ONE), OTHER_MAC);
     table.claimed(keyOf(ONE), OTHER_MAC);
+    // A question that names another sender is no more.
+    table.heard(ONE, OTHER_MAC);
     const one = table.find(keyOf(ONE))!;
     expect([asked, one.mac, one.isUsable]).toEqual([[undefined], MAC, true]);
     table.answered(keyOf(ONE), OTHER_MAC);
@@ -176,7 +178,8 @@ describe("NeighborTable", () => {
   test("a full table lets go of who was confirmed longest ago", () => {
     const { table } = open();
     for (let n = 0; n < MAX_NEIGHBORS; n += 1) table.heard(nth(n), MAC);
-    table.heard(nth(0), OTHER_MAC);
+    table.used(table.find(keyOf(nth(0)))!);
+    table.answered(keyOf(nth(0)), MAC);
     table.heard(nth(1 << 20), MAC);
     expect(table.size).toBe(MAX_NEIGHBORS);
     expect([nth(0), nth(1), nth(2)].map((one) => table.find(keyOf(one)) !== undefined)).toEqual([
