@@ -287,15 +287,21 @@ export class SecureNat {
 
   #makeKernelNat(): KernelNat {
     const { clock, hub, log, own } = this.#deps;
-    return new KernelNat(this.#config, {
-      hub,
-      clock,
-      log,
-      link: this.#link,
-      addresses: this.#addresses,
-      drops: this.#drops,
-      own,
-    });
+    try {
+      return new KernelNat(this.#config, {
+        hub,
+        clock,
+        log,
+        link: this.#link,
+        addresses: this.#addresses,
+        drops: this.#drops,
+        own,
+      });
+    } catch (thrown) {
+      // What is told of routes goes on until it is closed.
+      this.#ipv6?.close();
+      throw thrown;
+    }
   }
 
   #makeUserNat(): UserNat {
