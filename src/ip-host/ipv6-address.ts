@@ -35,3 +35,11 @@ export function isUnspecified(address: Uint8Array): boolean {
 export function groupMacOf(address: Uint8Array): MacAddress {
   return readMac(Uint8Array.of(0x33, 0x33, ...address.subarray(12)), 0);
 }
+
+/** ff02::1:ff00:0/104 with the end of the address (RFC 4291 2.7.1). */
+export function solicitedNodeOf(address: Uint8Array): Uint8Array {
+  const bytes = group(0, 0);
+  bytes.set([1, 0xff], 11);
+  bytes.set(address.subarray(13), 13);
+  return bytes;
+}

@@ -3,16 +3,24 @@
 import type { Clock } from "../../base/clock.ts";
 import { type MacAddress, readMac } from "../../base/mac.ts";
 import type { Random } from "../../base/random.ts";
+import { GroupListener } from "../../ip-host/group-listener.ts";
 import type { HostDrops } from "../../ip-host/host-drops.ts";
+import {
+  ALL_DHCP_SERVERS,
+  ALL_ROUTERS,
+  isLinkLocal,
+  solicitedNodeOf,
+} from "../../ip-host/ipv6-address.ts";
 import type { HostLink } from "../../ip-host/link.ts";
 import { outbox } from "../../ip-host/outbox.ts";
-import type { PacketView } from "../../ip-host/packet-view.ts";
+import { IPV6_HEADER_BYTES, type PacketView } from "../../ip-host/packet-view.ts";
 import { RouterAdvertiser, type RouterFacts } from "../../ip-host/router-advertiser.ts";
 import type { Log } from "../../observe/log.ts";
 import { PACKET_BYTES } from "../../platform/packet-memory.ts";
 import { DHCPV6_PORT } from "../../wire/dhcpv6.ts";
 import { tryEncodeDnsName } from "../../wire/dns.ts";
 import { ETHER_TYPE } from "../../wire/ethernet.ts";
+import { MLD_QUERY } from "../../wire/mld.ts";
 import { NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION } from "../../wire/neighbor-discovery.ts";
 import {
   ROUTER_SOLICITATION,
@@ -61,6 +69,7 @@ export class Ipv6Services {
   readonly #deps: Ipv6ServicesDeps;
   readonly #neighbors: NeighborResponder;
   readonly #advertiser: RouterAdvertiser;
+  readonly #listener: GroupListener;
   readonly #wayOut: WayOut;
   #facts: RouterFacts & Dhcpv6Facts;
   #dhcp: Dhcpv6Server;
@@ -93,6 +102,15 @@ export class Ipv6Services {
       send,
       settled: () => outbox.drain(),
     });
+    const { global, linkLocal } = addresses;
+    this.#listener = new GroupListener({
+      clock,
+      random,
+      linkLocal,
+      groups: [ALL_ROUTERS, ALL_DHCP_SERVERS, solicitedNodeOf(linkLocal), solicitedNodeOf(global)],
+      send,
+      settled: () => outbox.drain(),
+    });
   }
 
   get addresses(): HostIpv6 {
@@ -121,6 +139,7 @@ export class Ipv6Services {
 
   /** The host is on its cable: everybody is told. */
   start(): void {
+    this.#listener.start();
     this.#neighbors.announce();
     this.#advertiser.start();
     outbox.drain();
@@ -137,11 +156,15 @@ export class Ipv6Services {
     this.#advertiser.changed();
   }
 
-  /** Neighbour and router discovery; false for what is none of it. */
+  /** Neighbour and router discovery, and who listens to which group; false for what is none of it. */
   receiveIcmp(packet: PacketView): boolean {
     const { drops } = this.#deps;
     if (packet.l4At >= packet.ipEnd) return false;
     const type = PACKET_BYTES[packet.l4At]!;
+    if (type === MLD_QUERY) {
+      if (!this.#queried(packet)) drops.header += 1;
+      return true;
+    }
     if (type < ROUTER_SOLICITATION || type > REDIRECT) return false;
     const from = readMac(PACKET_BYTES, packet.frameAt + 6);
     const bytes = PACKET_BYTES.subarray(packet.ipAt, packet.ipEnd);
@@ -182,8 +205,17 @@ export class Ipv6Services {
   /** Guests are told that the router goes. May be called twice. */
   close(): void {
     this.#advertiser.close();
+    this.#listener.close();
     this.#wayOut.close();
     outbox.drain();
+  }
+
+  /** RFC 3810 5.1.14 and 6.2: from this link, with a router alert. */
+  #queried(packet: PacketView): boolean {
+    const { ipAt, ipEnd, l4At, sourceAt, ttl } = packet;
+    const source = PACKET_BYTES.subarray(sourceAt, sourceAt + 16);
+    if (ttl !== 1 || l4At === ipAt + IPV6_HEADER_BYTES || !isLinkLocal(source)) return false;
+    return packet.hasRightSum && this.#listener.queried(PACKET_BYTES.subarray(l4At, ipEnd));
   }
 
   #factsOf(domain: string): RouterFacts & Dhcpv6Facts {

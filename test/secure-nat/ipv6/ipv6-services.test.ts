@@ -4,6 +4,7 @@ import { type MacAddress, readMac } from "../../../src/base/mac.ts";
 import { noHostDrops } from "../../../src/ip-host/host-drops.ts";
 import { Ipv6Services } from "../../../src/secure-nat/ipv6/ipv6-services.ts";
 import { hostIpv6 } from "../../../src/secure-nat/ipv6/make-ipv6.ts";
+import { finishChecksum, sumWords } from "../../../src/wire/checksum.ts";
 import { tryParseDhcpv6 } from "../../../src/wire/dhcpv6.ts";
 import { tryParseNeighborAdvertisement } from "../../../src/wire/neighbor-discovery.ts";
 import { tryParseRouterAdvertisement } from "../../../src/wire/router-advertisement.ts";
@@ -30,7 +31,16 @@ const GUEST_LINK_OPTION = fromHex("0101020000000002");
 
 function open(options: { hasNat?: boolean; domain?: string } = {}) {
   const clock = new ManualClock();
-  const cable = new KeptFrames();
+  const kept = new KeptFrames();
+  /** Multicast listener reports, which have a header of their own before the message. */
+  const reports: Uint8Array[] = [];
+  const take = () =>
+    kept.take().filter((frame) => {
+      const isReport = frame[14 + 6] === 0;
+      if (isReport) reports.push(frame.subarray(14));
+      return !isReport;
+    });
+  const cable = { take, takePackets: () => take().map((frame) => frame.subarray(14)) };
   const drops = noHostDrops();
   const warnings: string[] = [];
   const log = {
@@ -46,7 +56,7 @@ function open(options: { hasNat?: boolean; domain?: string } = {}) {
     clock,
     random: seededRandom(1),
     log,
-    link: cable.link,
+    link: kept.link,
     addresses,
     domain: options.domain ?? "branch.example",
     drops,
@@ -63,7 +73,7 @@ function open(options: { hasNat?: boolean; domain?: string } = {}) {
   });
   const icmp = (source: string, destination: string, message: string, ttl = 255) =>
     services.receiveIcmp(aimed(icmpv6Frame({ source, destination, ttl }, fromHex(message))));
-  return { clock, cable, drops, warnings, way, services, icmp, addresses };
+  return { clock, cable, reports, drops, warnings, way, services, icmp, addresses };
 }
 
 /** A solicitation for a target, with or without the asker's MAC. */
@@ -151,7 +161,7 @@ describe("Ipv6Services and neighbours (RFC 4861 7.2)", () => {
   test("receiveIcmp() leaves what is no discovery to others", () => {
     const { cable, icmp } = open();
     expect(icmp(GUEST, GLOBAL, "8000000000010001")).toBe(false);
-    expect(icmp(GUEST, "ff02::1", "8200000000000000")).toBe(false);
+    expect(icmp(GUEST, "ff02::1", "8300000000000000")).toBe(false);
     expect(cable.take()).toEqual([]);
   });
 });
@@ -227,6 +237,83 @@ describe("Ipv6Services as a router", () => {
     services.reconfigure({ domain: "branch.example" });
     clock.advance(0);
     expect(cable.take().map(has)).toEqual([true]);
+  });
+});
+
+describe("Ipv6Services as a listener of groups (RFC 3810)", () => {
+  /** A general query of a switch, with a router alert before it. */
+  const query = (change: (packet: Uint8Array) => void = () => {}) => {
+    const source = "fe80::9";
+    const destination = "ff02::1";
+    const message = fromHex(`8200000003e80000${"00".repeat(16)}00000000`);
+    const plain = icmpv6Frame({ source, destination, ttl: 1 }, message);
+    const packet = concatBytes(
+      plain.subarray(0, 54),
+      fromHex("3a00050200000100"),
+      plain.subarray(54),
+    );
+    packet[14 + 5]! += 8;
+    packet[14 + 6] = 0;
+    change(packet);
+    return aimed(packet);
+  };
+  const GROUPS = ["ff02::2", "ff02::1:2", "ff02::1:ff00:1"];
+  const told = (packet: Uint8Array) => {
+    const count = (packet[54]! << 8) | packet[55]!;
+    return Array.from({ length: count }, (_, n) => {
+      const at = 56 + 20 * n;
+      return `${packet[at]} ${formatAddress(packet.subarray(at + 4, at + 20))}`;
+    });
+  };
+
+  test("start() reports its groups twice, and close() that it leaves them", () => {
+    const { cable, clock, reports, services } = open();
+    services.start();
+    clock.advance(1_000);
+    cable.take();
+    // Both addresses of the host end alike, so that one group serves both.
+    expect(reports.map(told)).toEqual([
+      GROUPS.map((group) => `4 ${group}`),
+      GROUPS.map((group) => `4 ${group}`),
+    ]);
+    const [first] = reports;
+    expect(formatAddress(first!.subarray(24, 40))).toBe("ff02::16");
+    expect([first![7], first!.subarray(40, 48).toHex()]).toEqual([1, "3a00050200000100"]);
+    const sum = sumWords(
+      first!,
+      48,
+      first!.length,
+      sumWords(first!, 8, 40, first!.length - 48 + 58),
+    );
+    expect(finishChecksum(sum)).toBe(0);
+    services.close();
+    cable.take();
+    expect(told(reports.at(-1)!)).toEqual(GROUPS.map((group) => `3 ${group}`));
+    expect(clock.pending).toBe(0);
+  });
+
+  test("receiveIcmp() answers a query once within the time that it gives", () => {
+    const { cable, clock, reports, services } = open();
+    services.start();
+    clock.advance(1_000);
+    for (let n = 0; n < 50; n += 1) expect(services.receiveIcmp(query())).toBe(true);
+    clock.advance(1_000);
+    cable.take();
+    expect(reports.slice(2).map(told)).toEqual([GROUPS.map((group) => `2 ${group}`)]);
+  });
+
+  test("receiveIcmp() drops queries from elsewhere, without a router alert, or broken", () => {
+    const { cable, clock, drops, icmp, reports, services } = open();
+    services.start();
+    clock.advance(1_000);
+    services.receiveIcmp(query((packet) => (packet[14 + 7] = 64)));
+    services.receiveIcmp(query((packet) => packet.set(bytesOf("2001:db8::9"), 14 + 8)));
+    services.receiveIcmp(query((packet) => (packet[packet.length - 1]! ^= 1)));
+    icmp("fe80::9", "ff02::1", `8200000003e80000${"00".repeat(16)}00000000`, 1);
+    icmp("fe80::9", "ff02::1", "82000000", 1);
+    clock.advance(10_000);
+    cable.take();
+    expect([reports.length, drops.header]).toEqual([2, 5]);
   });
 });
 
