@@ -264,8 +264,6 @@ export const MAX_DHCP_OFFERS = 1024;
 export const MAX_DHCP_RESTING = 1024;
 /** Lines about NAT entries and leases that a hub logs in a minute: two for each, of 250 new ones a second. */
 export const MAX_NAT_LINES_PER_MINUTE = 30_000;
-/** Name servers that a DNS relay tries. */
-export const MAX_RESOLVERS = 8;
 /**
  * DNS messages of guests and their resolvers (robustness.md 2). `udpBytes` is what goes to a guest by UDP: the size
  * that resolvers have agreed upon for EDNS, beyond which they ask by TCP.

@@ -85,7 +85,6 @@ export const HUB_OPTIONS = [
 export const UNAVAILABLE_HUB_OPTIONS: ReadonlySet<string> = new Set(
   HUB_OPTIONS.map(({ name }): string => name).filter(
     (name) =>
-      name.includes("SecureNAT") ||
       name === "UseHubNameAsDhcpUserClassOption" ||
       name === "AllowEapMatchUserByCert" ||
       name === "DhcpDiscoverTimeoutMs",

@@ -19,6 +19,8 @@ export interface SecureNatConfig {
   readonly udpTimeoutMs: number;
   readonly maxEntries: number;
   readonly maxEntriesPerAddress: number;
+  /** What options of the hub leave one inside address of each kind; undefined: as many as there is room for. */
+  readonly perAddress?: PerAddressLimits;
   /** Guests may reach this machine's loopback, link-local and metadata addresses and administration. */
   readonly allowHost: boolean;
   /** Empty: those of this machine. */
@@ -27,11 +29,23 @@ export interface SecureNatConfig {
   readonly dhcp: DhcpConfig;
 }
 
+/** 0: no limit (hub.md 3). */
+export interface PerAddressLimits {
+  /** Beyond these the oldest entry ends for the new one; of TCP, the oldest that is established. */
+  readonly tcp: number;
+  readonly udp: number;
+  readonly icmp: number;
+  /** Connections that nobody has accepted yet: beyond these new ones are refused. */
+  readonly halfOpenTcp: number;
+}
+
 export interface DhcpConfig {
   readonly enable: boolean;
   /** The pool, both included. */
   readonly first: Ipv4;
   readonly last: Ipv4;
+  /** New hosts get addresses from all over the pool by their MAC, not the lowest (option SecureNAT_RandomizeAssignIp). */
+  readonly isScattered?: boolean;
   /** Infinity: for ever. */
   readonly leaseMs: number;
   readonly gateway: Ipv4 | undefined;

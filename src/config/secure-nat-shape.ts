@@ -7,7 +7,7 @@ import {
   tryParseAddress,
   tryParseNet,
 } from "../base/ip.ts";
-import { MAX_NAT_ENTRIES, MAX_NAT_ENTRIES_PER_ADDRESS, MAX_RESOLVERS } from "../base/limits.ts";
+import { MAX_NAT_ENTRIES, MAX_DNS_RESOLVERS, MAX_NAT_ENTRIES_PER_ADDRESS } from "../base/limits.ts";
 import { formatMac } from "../base/mac.ts";
 import { dhcp, dhcpServerOf, isHostOf } from "./dhcp-shape.ts";
 import { bool, choice, duration, integer, stationMac, textOf } from "./scalar-shapes.ts";
@@ -84,9 +84,9 @@ const ipv6Prefix: Shape<Net> = refine(
 const resolvers: Shape<readonly IpAddress[]> = refine(
   list(textOf("the IP address of a name server", tryParseAddress)),
   (all, node, place) =>
-    all.length <= MAX_RESOLVERS
+    all.length <= MAX_DNS_RESOLVERS
       ? all
-      : place.fail(node, `${all.length} name servers, at most ${MAX_RESOLVERS} are allowed`),
+      : place.fail(node, `${all.length} name servers, at most ${MAX_DNS_RESOLVERS} are allowed`),
 );
 
 const keys = table({

@@ -8,6 +8,7 @@ import type { PacketView } from "../ip-host/packet-view.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
 import { ICMPV6 } from "../wire/router-advertisement.ts";
+import { AddressQuota } from "./address-quota.ts";
 import type { Flow, FlowEnd, FlowEnds, FlowFactory, FlowHost, FlowProtocol } from "./flow.ts";
 import { FlowTable } from "./flow-table.ts";
 
@@ -85,6 +86,8 @@ export class UserNat implements Nat, FlowHost {
   readonly #guests = new Map<string, Guest>();
   readonly #counts = { tcp: 0, udp: 0, icmp: 0 };
   readonly #soiled = new Set<Flow>();
+  /** Only where options of the hub limit what one address has. */
+  #quota: AddressQuota | undefined;
   #nextId = 1;
   #isClosed = false;
 
@@ -98,6 +101,7 @@ export class UserNat implements Nat, FlowHost {
     this.isPlain = deps.isPlain;
     this.config = deps.config;
     this.#table = new FlowTable(deps.seed);
+    this.#keepQuota();
   }
 
   addressOf(family: 4 | 6): IpAddress {
@@ -192,7 +196,7 @@ export class UserNat implements Nat, FlowHost {
     const ends: FlowEnds = dial === undefined ? asked : { ...asked, dial };
     if (dial === undefined && !deps.mayReach(ends)) return deps.prohibited(packet);
     const guest = this.#guestOf(inner);
-    if (this.#isFull(guest, protocol)) {
+    if (this.#isFull(guest, protocol) || !this.#makeRoom(guest, protocol)) {
       deps.drops.limit += 1;
       const text = `${guest.key} has reached a limit of NAT entries: ${guest.flows} of its own, ${this.#table.size} in all`;
       deps.log.warn("nat_limit", text);
@@ -218,6 +222,9 @@ export class UserNat implements Nat, FlowHost {
     this.#records.set(flow, { id: this.#nextId++, guest, isHalfOpen });
     this.#counts[protocol] += 1;
     guest.flows += 1;
+    // It left with the last of its flows, where that one made room for this.
+    this.#guests.set(guest.key, guest);
+    this.#quota?.enter(guest.key, flow);
     if (isHalfOpen) guest.halfOpen += 1;
   }
 
@@ -237,6 +244,7 @@ export class UserNat implements Nat, FlowHost {
     this.#soiled.delete(flow);
     this.#counts[flow.ends.protocol] -= 1;
     known.guest.flows -= 1;
+    this.#quota?.leave(known.guest.key, flow);
     if (known.guest.flows === 0) this.#guests.delete(known.guest.key);
     this.#deps.finished?.(known.id, flow);
   }
@@ -248,6 +256,29 @@ export class UserNat implements Nat, FlowHost {
       guest.flows >= maxEntriesPerAddress ||
       (protocol === "tcp" && guest.halfOpen >= MAX_HALF_OPEN_PER_ADDRESS)
     );
+  }
+
+  /** Ends what options of the hub leave no room for beside another flow; false if that is refused instead (hub.md 3). */
+  #makeRoom({ key, halfOpen }: Guest, protocol: FlowProtocol): boolean {
+    const limits = this.config.perAddress;
+    if (limits === undefined || this.#quota === undefined) return true;
+    const { halfOpenTcp } = limits;
+    if (protocol === "tcp" && halfOpenTcp > 0 && halfOpen >= halfOpenTcp) return false;
+    const most = limits[protocol];
+    if (most === 0 || this.#quota.count(key, protocol) < most) return true;
+    const mayEnd = (flow: Flow) => this.#records.get(flow)?.isHalfOpen === false;
+    const oldest = this.#quota.oldest(key, protocol, mayEnd);
+    if (oldest === undefined) return false;
+    this.#end(oldest, "limit");
+    return true;
+  }
+
+  #keepQuota(): void {
+    if (this.config.perAddress === undefined) this.#quota = undefined;
+    else if (this.#quota === undefined) {
+      this.#quota = new AddressQuota();
+      for (const [flow, { guest }] of this.#records) this.#quota.enter(guest.key, flow);
+    }
   }
 
   #guestOf({ bytes }: IpAddress): Guest {
@@ -274,6 +305,7 @@ export class UserNat implements Nat, FlowHost {
 
   reconfigure(config: SecureNatConfig): void {
     this.config = config;
+    this.#keepQuota();
   }
 
   remove(id: number): boolean {

@@ -7,7 +7,7 @@ import type { Random } from "../base/random.ts";
 import type { CompatName } from "../config/compat.ts";
 import type { HubOptions } from "../config/hub-options.ts";
 import { DEFAULT_POLICY, type Policy } from "../config/policy.ts";
-import type { SecureNatConfig } from "../config/secure-nat-config.ts";
+import type { PerAddressLimits, SecureNatConfig } from "../config/secure-nat-config.ts";
 import type { MadeIdentity } from "../config/secure-nat-state.ts";
 import type { HubConfig } from "../config/server-config.ts";
 import type { Log } from "../observe/log.ts";
@@ -69,7 +69,24 @@ const isOfNat = (name: CompatName) => name === "nat-errors" || name === "dhcp";
 /** What shall run; undefined for nothing. */
 function effectiveConfig({ online, secureNat, options }: HubConfig): SecureNatConfig | undefined {
   if (secureNat?.enable !== true || !online) return undefined;
-  return { ...secureNat, nat: effectiveNat(secureNat.nat, options) };
+  const { dhcp } = secureNat;
+  const perAddress = perAddressOf(options);
+  return {
+    ...secureNat,
+    nat: effectiveNat(secureNat.nat, options),
+    ...(perAddress === undefined ? {} : { perAddress }),
+    dhcp: { ...dhcp, isScattered: options.SecureNAT_RandomizeAssignIp !== 0 },
+  };
+}
+
+function perAddressOf(options: HubOptions): PerAddressLimits | undefined {
+  const limits: PerAddressLimits = {
+    tcp: options.SecureNAT_MaxTcpSessionsPerIp,
+    udp: options.SecureNAT_MaxUdpSessionsPerIp,
+    icmp: options.SecureNAT_MaxIcmpSessionsPerIp,
+    halfOpenTcp: options.SecureNAT_MaxTcpSynSentPerIp,
+  };
+  return Object.values(limits).some((most) => most > 0) ? limits : undefined;
 }
 
 /** The kind of NAT that the options of the hub leave (hub.md 3). */

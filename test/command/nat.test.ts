@@ -41,6 +41,7 @@ describe("vpn nat", () => {
       reload: async () => [],
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
+      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
       nat: natRequests(at.server.hubs),
     });
@@ -58,7 +59,9 @@ describe("vpn nat", () => {
   /** The guest takes the first address of the pool. */
   function lease(): void {
     for (const type of [DHCP_TYPE.DISCOVER, DHCP_TYPE.REQUEST]) {
-      const options = new Map([[DHCP_OPTION.HOST_NAME, new TextEncoder().encode("desk\u001b7")]]);
+      const options = new Map<number, Uint8Array>([
+        [DHCP_OPTION.HOST_NAME, new TextEncoder().encode("desk\u001b7")],
+      ]);
       if (type === DHCP_TYPE.REQUEST) {
         options.set(DHCP_OPTION.REQUESTED_ADDRESS, encodeAddresses([GIVEN]));
       }

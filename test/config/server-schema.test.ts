@@ -323,8 +323,8 @@ describe("hub.options and server.compat", () => {
     ["FilterOSPF = 2", "hub.a.options.FilterOSPF: expected a whole number from 0 to 1, found 2"],
     ["VlanTypeId = 65536", /^hub\.a\.options\.VlanTypeId: expected a whole number from 0 to 65535/],
     [
-      "SecureNAT_RandomizeAssignIp = 1",
-      "hub.a.options.SecureNAT_RandomizeAssignIp: this item is not available yet in this version",
+      "UseHubNameAsDhcpUserClassOption = 1",
+      "hub.a.options.UseHubNameAsDhcpUserClassOption: this item is not available yet in this version",
     ],
     ["Speed = 1", "hub.a.options.Speed: unknown key"],
   ])("%s is refused", (line, expected) => {

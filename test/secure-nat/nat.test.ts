@@ -208,6 +208,35 @@ describe("UserNat", () => {
     expect(flows).toHaveLength(6);
   });
 
+  test("ends the oldest flow of an address that has as many as options of the hub allow", () => {
+    const perAddress = { tcp: 2, udp: 1, icmp: 0, halfOpenTcp: 1 };
+    const { nat, flows, told } = open({ config: { ...secureNatConfig(), perAddress } });
+    const ends = () => flows.map(({ ended }) => ended.join());
+    nat.receive(udp({ ports: [1, 53] }));
+    nat.receive(udp({ ports: [2, 53] }));
+    nat.receive(udp({ ports: [3, 53] }, { ...V4, source: "192.168.30.11" }));
+    expect(ends()).toEqual(["limit", "", ""]);
+    expect(nat.counts).toMatchObject({ udp: 2 });
+    flows.length = 0;
+    nat.receive(tcp(FLAG.SYN, { port: 1 }));
+    nat.receive(tcp(FLAG.SYN, { port: 2 }));
+    expect(told).toContain("reset");
+    expect(flows).toHaveLength(1);
+    nat.opened(flows[0]!);
+    nat.receive(tcp(FLAG.SYN, { port: 3 }));
+    nat.opened(flows[1]!);
+    nat.receive(tcp(FLAG.SYN, { port: 4 }));
+    expect(ends()).toEqual(["limit", "", ""]);
+    // A limit that a reload brings counts what is there already.
+    nat.reconfigure(secureNatConfig());
+    nat.opened(flows[2]!);
+    nat.receive(tcp(FLAG.SYN, { port: 5 }));
+    nat.opened(flows[3]!);
+    nat.reconfigure({ ...secureNatConfig(), perAddress });
+    nat.receive(tcp(FLAG.SYN, { port: 6 }));
+    expect(ends()).toEqual(["limit", "limit", "", "", ""]);
+  });
+
   test("IP-18: tells a guest that it may not go there, and makes no flow", () => {
     const { nat, flows, told } = open({ mayReach: () => false });
     nat.receive(tcp(FLAG.SYN));

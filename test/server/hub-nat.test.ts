@@ -7,6 +7,7 @@ import type { HubHost } from "../../src/server/hub-host.ts";
 import { arp, BROADCAST, mac } from "../hub/frames.ts";
 import { readServer } from "../config/fixture.ts";
 import { ArrayPort } from "../support/array-port.ts";
+import { FAKE_NAT_MEMORY } from "../support/nat-memory.ts";
 import { TestServer } from "../support/test-server.ts";
 import { ensureWasm } from "../wasm/compiled.ts";
 
@@ -87,6 +88,56 @@ describe("HubNat", () => {
     expect(change("mtu = 1400")).toEqual(["SID-SECURENAT-2"]);
     expect(change("mtu = 1400, address = '192.168.31.1/24'")).toEqual(["SID-SECURENAT-3"]);
     expect(change("nat = 'off'")).toEqual(["SID-SECURENAT-4"]);
+  });
+
+  test("options of the hub switch kinds of NAT off", async () => {
+    const host = await start(
+      "securenat = { nat = 'kernel' }\noptions.DisableKernelModeSecureNAT = 1",
+    );
+    expect(host.nat.status).toMatchObject({ nat: "kernel", traffic: { mode: "user" } });
+    host.reconfigure(hubOf("securenat = true\noptions.DisableUserModeSecureNAT = 1"));
+    expect(host.nat.status).toMatchObject({ nat: "user", traffic: { mode: "off" } });
+    const limit = "securenat = true\noptions.SecureNAT_MaxTcpSessionsPerIp = 5";
+    host.reconfigure(hubOf(limit));
+    expect(host.nat.status).toMatchObject({ traffic: { mode: "user" } });
+    const before = sessions(host);
+    host.reconfigure(hubOf(limit.replace("5", "6")));
+    expect(sessions(host)).toEqual(before);
+  });
+
+  test("improvements that are switched off make another host", async () => {
+    const host = await start("securenat = true");
+    const { config } = at!;
+    await at!.server.reload({
+      ...config,
+      server: { ...config.server, compat: ["nat-errors"] },
+    });
+    expect(sessions(host)).toEqual(["SID-SECURENAT-2"]);
+  });
+
+  test("what cannot be opened is told, and tried again", async () => {
+    let isBroken = true;
+    const natMemory = FAKE_NAT_MEMORY;
+    at = await TestServer.start({
+      hubs: [hubOf("securenat = true")],
+      natMemory: {
+        ...natMemory,
+        identity: (hub) => {
+          if (isBroken) throw new VpnError("state_write", "Cannot write state.db: disk full");
+          return natMemory.identity(hub);
+        },
+      },
+    });
+    const host = at.server.hubs.get("office")!;
+    expect(host.nat.status).toMatchObject({
+      status: "error",
+      problem: "Cannot write state.db: disk full",
+    });
+    at.clock.advance(10_000);
+    expect(at.log.lines.filter(({ event }) => event === "nat_error")).toHaveLength(1);
+    isBroken = false;
+    at.clock.advance(10_000);
+    expect(host.nat.status).toMatchObject({ status: "operating", session: "SID-SECURENAT-1" });
   });
 
   test("remove() tells what is not there", async () => {

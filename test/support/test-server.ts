@@ -30,6 +30,7 @@ import {
 import { generateSelfSigned } from "../../src/crypto/self-signed.ts";
 import type { Log, LogFields, LogLevel } from "../../src/observe/log.ts";
 import type { HubLogBook } from "../../src/observe/server-logs.ts";
+import type { NatMemory } from "../../src/server/hub-nat.ts";
 import { startServer, type Server } from "../../src/server/server.ts";
 import { batchSlots } from "../../src/session/batch.ts";
 import { MapLinkMemory } from "./link-memory.ts";
@@ -123,6 +124,8 @@ export interface TestServerOptions {
   /** A manual clock unless given. */
   readonly clock?: Clock;
   readonly seed?: number;
+  /** One that forgets unless given. */
+  readonly natMemory?: NatMemory;
 }
 
 let pair: ReturnType<typeof generateSelfSigned> | undefined;
@@ -229,7 +232,7 @@ export class TestServer implements AsyncDisposable {
         linkMemory: new MapLinkMemory(),
         startMemory: new MapStartMemory(),
         tapMac: () => MAC_ZERO,
-        natMemory: FAKE_NAT_MEMORY,
+        natMemory: options.natMemory ?? FAKE_NAT_MEMORY,
         generatedVerifier: () => {
           at?.onPassword();
           return { kind: "sha0", hash: new Uint8Array(20) };

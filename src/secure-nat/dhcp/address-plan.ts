@@ -22,6 +22,7 @@ export class AddressPlan {
   /** Of hosts that the settings name, and of MACs with an address of their own: nobody else gets them. */
   readonly #reserved: ReadonlySet<Ipv4>;
   readonly #own: Ipv4;
+  readonly #isScattered: boolean;
   readonly #userAddressOf: (mac: MacAddress) => Ipv4 | undefined;
 
   constructor(
@@ -34,6 +35,7 @@ export class AddressPlan {
     this.#mask = maskOfPrefix(config.prefix);
     this.#network = ((address & this.#mask) >>> 0) as Ipv4;
     this.#own = address;
+    this.#isScattered = dhcp.isScattered === true;
     this.#userAddressOf = userAddressOf;
     this.#fixed = new Map(dhcp.fixed.map((fixed) => [fixed.mac, fixed.address]));
     this.#reserved = new Set([
@@ -81,7 +83,7 @@ export class AddressPlan {
     return isAllowed ? { address, origin: "pool" } : undefined;
   }
 
-  /** For a client that looks for an address: the one it asks for, its own, or the lowest free one. */
+  /** For a client that looks for an address: the one it asks for, its own, or a free one. */
   choose(mac: MacAddress, requested: Ipv4): Entitlement | undefined {
     const fixed = this.fixedOf(mac);
     if (fixed !== undefined) return this.mayHave(mac, fixed.address);
@@ -91,8 +93,10 @@ export class AddressPlan {
       const granted = this.mayHave(mac, address);
       if (granted !== undefined) return granted;
     }
-    const lowest = this.#isFull ? undefined : this.pool.lowestFree();
-    return lowest === undefined ? undefined : { address: lowest, origin: "pool" };
+    if (this.#isFull) return undefined;
+    const scattered = this.#isScattered ? this.pool.scatteredFree(scatter(mac)) : undefined;
+    const free = scattered ?? this.pool.lowestFree();
+    return free === undefined ? undefined : { address: free, origin: "pool" };
   }
 
   /** Of the pool, and of nobody by the settings. */
@@ -108,4 +112,9 @@ export class AddressPlan {
   #isFree(address: Ipv4): boolean {
     return this.#bindings.at(address) === undefined && this.isAnybodys(address);
   }
+}
+
+/** Spreads MACs of one maker, which differ in their last octets, over all numbers of 32 bits. */
+function scatter(mac: MacAddress): number {
+  return Math.imul((mac | 0) ^ Math.floor(mac / 2 ** 32), 0x9e37_79b1) >>> 0;
 }

@@ -1,6 +1,9 @@
 import type { Ipv4 } from "../../base/ip.ts";
 import { MinHeap } from "./min-heap.ts";
 
+/** A pool that is so crowded gives its lowest free address instead. */
+const SCATTER_STEPS = 64;
+
 /**
  * Where new clients get addresses from: the lowest that is free, found without a scan also in a network of millions.
  * What lies below the frontier was taken once; of that, what came back waits in order.
@@ -40,6 +43,15 @@ export class AddressPool {
     for (; this.#frontier <= this.last; this.#frontier += 1) {
       const next = this.#frontier as Ipv4;
       if (!this.#isTaken(next)) return next;
+    }
+    return undefined;
+  }
+
+  /** A free address at a place that the seed leads to; undefined where it and those behind it are taken. */
+  scatteredFree(seed: number): Ipv4 | undefined {
+    for (let step = 0; step < Math.min(this.size, SCATTER_STEPS); step += 1) {
+      const address = (this.first + ((seed + step) % this.size)) as Ipv4;
+      if (!this.#isTaken(address)) return address;
     }
     return undefined;
   }
