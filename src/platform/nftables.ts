@@ -8,10 +8,13 @@ const DEADLINE_MS = 5000;
 /** Of what it says, so much goes into an error. */
 const MAX_TOLD_CHARS = 400;
 const FAMILY = "inet";
+const NO_RIGHTS =
+  "Cannot change the packet filter: nft lacks the right to (run as root, or with AmbientCapabilities= of " +
+  "systemd; setcap on this program does not reach nft)";
 
 /**
  * Carries out a script while everything else waits.
- * @throws VpnError `nft_missing` where the program is not installed, `nft_failed` with what it said
+ * @throws VpnError `nft_missing` where the program is not installed, `nft_rights`, `nft_failed` with what it said
  */
 export function applyNft(script: string): void {
   runNft(["-f", "-"], script);
@@ -50,6 +53,7 @@ function runNft(flags: readonly string[], stdin?: string): string {
   });
   if (success) return stdout.toString();
   const said = stderr.toString().trim().slice(0, MAX_TOLD_CHARS) || `exit code ${exitCode}`;
+  if (said.includes("Operation not permitted")) throw new VpnError("nft_rights", NO_RIGHTS);
   throw new VpnError("nft_failed", `Cannot change the packet filter: nft says: ${said}`);
 }
 

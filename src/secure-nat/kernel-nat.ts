@@ -77,7 +77,7 @@ export class KernelNat implements Nat {
   /**
    * Makes the TUN, the table and the routes.
    * @throws SystemError that says what to do: without root, without TUN
-   * @throws VpnError `nft_missing`, `nft_failed`, `forwarding`, or `nat_subnet` where the network is taken already
+   * @throws VpnError `nft_missing`, `nft_rights`, `nft_failed`, `forwarding`, or `nat_subnet` where the network is taken already
    */
   constructor(config: SecureNatConfig, deps: KernelNatDeps) {
     const { addresses, clock, hub, link } = deps;
