@@ -50,9 +50,13 @@ export class Bindings {
     return this.#byAddress.get(address);
   }
 
-  /** No earlier than this is anything over; Infinity for never. */
+  /** Nothing is over before; Infinity for never. What was taken away has no part in it. */
   get next(): number {
-    return this.#deadlines.least;
+    for (let due = this.#deadlines.first; due !== undefined; due = this.#deadlines.first) {
+      if (this.#queued.get(due.binding) === due.at) return due.at;
+      this.#deadlines.removeFirst();
+    }
+    return Infinity;
   }
 
   /** Holds a free address for a client that has no other offer. */
@@ -123,10 +127,9 @@ export class Bindings {
 
   /** Removes one whose time is over, and gives it. */
   takeExpired(now: number): Binding | undefined {
-    while (this.#deadlines.least <= now) {
-      const { binding, at } = this.#deadlines.first!;
+    while (this.next <= now) {
+      const { binding } = this.#deadlines.first!;
       this.#deadlines.removeFirst();
-      if (this.#queued.get(binding) !== at) continue;
       this.#queued.delete(binding);
       if (binding.until > now) this.#queue(binding);
       else {

@@ -7,12 +7,7 @@ export class MinHeap<T> {
     return this.#keys.length;
   }
 
-  /** The smallest number; Infinity where there is none. */
-  get least(): number {
-    return this.#keys[0] ?? Infinity;
-  }
-
-  /** What was added with it. */
+  /** What was added with the smallest number. */
   get first(): T | undefined {
     return this.#values[0];
   }

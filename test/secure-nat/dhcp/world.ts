@@ -161,7 +161,8 @@ export class DhcpWorld implements Disposable {
     if (offer?.type !== "OFFER")
       throw new Error(`client ${client} got ${offer?.type ?? "no offer"}`);
     const wants = offer.address;
-    const answer = this.ask({ type: "REQUEST", client, wants, server: "192.168.30.1", options });
+    const server = formatIpv4(this.config.address);
+    const answer = this.ask({ type: "REQUEST", client, wants, server, options });
     if (answer?.type !== "ACK")
       throw new Error(`client ${client} got ${answer?.type ?? "nothing"}`);
     return answer.address;
