@@ -13,6 +13,7 @@ import type { CommandEnvironment } from "./environment.ts";
 import { bridgeTable } from "./bridge-table.ts";
 import { CASCADE_COLUMNS, cascadeRows } from "./cascade.ts";
 import { L3_COLUMNS, l3Rows } from "./l3.ts";
+import { natOverview } from "./nat-table.ts";
 import { connectionsText, streamText } from "./stream-text.ts";
 import { stateDirOf } from "./state-dir.ts";
 
@@ -68,7 +69,9 @@ export async function status(environment: CommandEnvironment, flags: AskFlags): 
   const hubs = formatTable(columns, rows, width);
   const switches = l3Rows(snapshot.l3Switches);
   const routed = switches.length === 0 ? "" : `\n${formatTable(L3_COLUMNS, switches, width)}`;
-  environment.stdout(`${formatPairs(pairs)}\n${hubs}${bridges}${cascades}${routed}`);
+  const translated = natOverview(snapshot.hubs, width);
+  const nats = translated === "" ? "" : `\n${translated}`;
+  environment.stdout(`${formatPairs(pairs)}\n${hubs}${nats}${bridges}${cascades}${routed}`);
   return EXIT.ok;
 }
 

@@ -180,24 +180,11 @@ export class HubNat {
     const hub = this.#config;
     const config = hub && effectiveConfig(hub);
     if (hub === undefined || config === undefined) return;
-    const { clock, random, natMemory, ownPlaces } = this.#deps;
-    const compat = this.#deps.compat();
+    const { clock, natMemory } = this.#deps;
     const natLog = this.#log!;
     try {
       const identity = natMemory.identity(hub.name);
-      const nat = new SecureNat(config, {
-        hub: hub.name,
-        clock,
-        random,
-        log: natLog.log,
-        identity,
-        leases: natMemory.leases(hub.name),
-        compat: { natErrors: compat.includes("nat-errors"), dhcp: compat.includes("dhcp") },
-        own: ownPlaces,
-        hostName: hostname,
-        userAddressOf: (mac) => this.#hub.fixedAddressOf(mac),
-        events: natLog,
-      });
+      const nat = this.#make(hub.name, config, identity);
       const session = this.#hub.plugInner(nat.port, PLUG);
       this.#running = { nat, session, identity, compat: this.#compatKey };
       this.#problem = undefined;
@@ -210,6 +197,28 @@ export class HubNat {
       this.#problem = problem;
       this.#retry = clock.after(RETRY_MS, () => this.#open());
     }
+  }
+
+  #make(hub: string, config: SecureNatConfig, identity: MadeIdentity): SecureNat {
+    const { clock, random, natMemory, ownPlaces } = this.#deps;
+    const compat = this.#deps.compat();
+    const natLog = this.#log!;
+    const book = natMemory.leases(hub);
+    // Before anything is opened: a state directory that cannot be read leaves nothing half made.
+    const leases = book.read();
+    return new SecureNat(config, {
+      hub,
+      clock,
+      random,
+      log: natLog.log,
+      identity,
+      leases: { read: () => leases, write: (changed, removed) => book.write(changed, removed) },
+      compat: { natErrors: compat.includes("nat-errors"), dhcp: compat.includes("dhcp") },
+      own: ownPlaces,
+      hostName: hostname,
+      userAddressOf: (mac) => this.#hub.fixedAddressOf(mac),
+      events: natLog,
+    });
   }
 
   #stop(): void {

@@ -114,6 +114,11 @@ describe("vpn nat", () => {
       mtu: 1500,
       traffic: { entries: { tcp: 0, udp: 0, icmp: 0 }, leases: 1, dhcp: { acks: 1 } },
     });
+    const environment = new FakeEnvironment();
+    expect(await runApplication(["status", "--state-dir", folder], environment)).toBe(0);
+    expect(environment.out).toMatch(
+      /^office +192\.168\.30\.1\/24 +user +operating +SID-SECURENAT-1 +0 +1$/m,
+    );
     const off = await ask("status", "off");
     expect([off.code, off.out]).toEqual([0, expect.stringMatching(/^SecureNAT +offline$/m)]);
   });
