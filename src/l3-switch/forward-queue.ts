@@ -30,7 +30,8 @@ export class ForwardQueue {
   readonly #parts: Part[] = [];
   #used = 0;
   #isDraining = false;
-  readonly #touched = new Set<FrameSink>();
+  /** Hubs that were given something: a few. */
+  readonly #touched: FrameSink[] = [];
   readonly #run: FrameRun = {
     bytes: PACKET_BYTES,
     view: PACKET_VIEW,
@@ -89,18 +90,18 @@ export class ForwardQueue {
           run.start = start;
           run.end = end;
           run.count = count;
-          this.#touched.add(sink);
+          if (!this.#touched.includes(sink)) this.#touched.push(sink);
           sink.deliver(run);
         }
         this.#reset();
-        for (const sink of this.#touched) {
-          this.#touched.delete(sink);
+        // Last in, first out; what they give back meanwhile comes with the next round.
+        for (let sink = this.#touched.pop(); sink !== undefined; sink = this.#touched.pop()) {
           sink.flush();
         }
       }
     } finally {
       this.#reset();
-      this.#touched.clear();
+      this.#touched.length = 0;
       this.#isDraining = false;
     }
   }
@@ -129,7 +130,8 @@ export class ForwardQueue {
   #reset(): void {
     this.#used = 0;
     this.#next = this.#slotEnd = 0;
-    for (const slot of this.#slots) slots.give(slot);
-    this.#slots.length = 0;
+    for (let slot = this.#slots.pop(); slot !== undefined; slot = this.#slots.pop()) {
+      slots.give(slot);
+    }
   }
 }
