@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 
 export const ODD_PORT = {
-  /** Sends RESET_BYTES when asked, and resets. */
+  /** Sends RESET_BYTES when asked, and resets when asked again. */
   reset: 7001,
   /** Says nothing before the guest's FIN, then the hash of what it was sent. */
   patient: 7002,
@@ -41,7 +41,8 @@ function serve(): void {
   };
   on(ODD_PORT.reset, (socket) => {
     socket.once("data", () => {
-      socket.write(Buffer.alloc(RESET_BYTES, "r"), () => setTimeout(() => reset(socket), 200));
+      socket.once("data", () => socket.resetAndDestroy());
+      socket.write(Buffer.alloc(RESET_BYTES, "r"));
     });
     socket.resume();
   });
@@ -59,10 +60,6 @@ function serve(): void {
   });
 }
 
-function reset(socket: Socket): void {
-  socket.resetAndDestroy();
-}
-
 function whole(socket: Socket, done: (hash: string) => void): void {
   const hash = createHash("sha256");
   socket.on("data", (data) => hash.update(data));
@@ -70,12 +67,12 @@ function whole(socket: Socket, done: (hash: string) => void): void {
   socket.resume();
 }
 
-/** Sends, sends its FIN, and gathers what comes. */
+/** Sends, and gathers what comes; `onData` is told how much that is. */
 function converse(
   host: string,
   port: number,
-  send: Buffer,
-  isHalfClosed = true,
+  begin: (socket: Socket) => void,
+  onData: (socket: Socket, bytes: number) => void = () => undefined,
 ): Promise<OddReport> {
   return new Promise((done) => {
     let bytes = 0;
@@ -85,13 +82,21 @@ function converse(
     socket.on("data", (data) => {
       bytes += data.length;
       if (text.length < 100) text += data.toString("latin1");
+      onData(socket, bytes);
     });
     socket.on("error", (thrown: NodeJS.ErrnoException) => (error = thrown.code ?? "error"));
     socket.on("end", () => socket.end());
     socket.on("close", () => done({ bytes, text, ...(error === undefined ? {} : { error }) }));
-    if (isHalfClosed) socket.end(send);
-    else socket.write(send);
+    begin(socket);
   });
+}
+
+/** Asks for the reset when all has come. */
+function provoke(host: string): Promise<OddReport> {
+  const again = (socket: Socket, bytes: number) => {
+    if (bytes === RESET_BYTES) socket.write("again");
+  };
+  return converse(host, ODD_PORT.reset, (socket) => socket.write("go"), again);
 }
 
 /** Greets only after the other has ended, then sends on. */
@@ -159,15 +164,15 @@ async function crowd(host: string, count: number): Promise<OddReport> {
 async function ask(what: string, host: string, count: number): Promise<OddReport> {
   switch (what) {
     case "reset":
-      return converse(host, ODD_PORT.reset, Buffer.from("go"), false);
+      return provoke(host);
     case "patient":
-      return converse(host, ODD_PORT.patient, payload);
+      return converse(host, ODD_PORT.patient, (socket) => socket.end(payload));
     case "told":
-      return converse(host, ODD_PORT.told, Buffer.alloc(0));
+      return converse(host, ODD_PORT.told, (socket) => socket.end());
     case "early":
       return answerLate(host);
     case "hold":
-      return converse(host, ODD_PORT.deaf, Buffer.from("hold"), false);
+      return converse(host, ODD_PORT.deaf, (socket) => socket.write("hold"));
     case "deaf":
       return pushOn(host);
     default:
