@@ -4,12 +4,7 @@ import { SystemError } from "../base/errors.ts";
 import { type DatagramError, readErrors } from "./error-queue.ts";
 import { AF_INET, AF_INET6 } from "./ip-address.ts";
 import { check, libc } from "./libc.ts";
-import {
-  type IncomingMessage,
-  mayHaveMore,
-  MESSAGE_HEADROOM_BYTES,
-  receiveMessages,
-} from "./receive-messages.ts";
+import { type IncomingMessage, mayHaveMore, receiveMessages } from "./receive-messages.ts";
 import {
   decodeSocketAddress,
   encodeSocketAddress,
@@ -45,8 +40,10 @@ const BUFFER_BYTES = 1 << 20;
 /** Messages that are taken before others get their turn. */
 const CALLS_PER_TURN = 8;
 
-/** Headers that may be written before a message that came. */
-export const HEADROOM_BYTES = MESSAGE_HEADROOM_BYTES;
+/** The argument of calls, used again: a guest may open thousands of sockets in a moment. */
+const optionValue = new Int32Array(1);
+const boundName = new Uint8Array(SOCKET_ADDRESS_BYTES);
+const boundBytes = new Uint32Array(1);
 
 /** "raw" sockets see all ICMP messages of their machine; the others their own ones only. */
 export type DatagramKind = "udp" | "ping" | "raw";
@@ -173,13 +170,14 @@ export function bindPreferably(fd: number, family: 4 | 6, preferredPort: number)
     if (!isTaken || preferredPort === 0) throw thrown;
     bind(0);
   }
-  const bound = new Uint8Array(SOCKET_ADDRESS_BYTES);
-  const length = new Uint32Array([bound.length]);
-  check(libc.getsockname(fd, bound, length), "getsockname", "tell the port of a socket");
-  return decodeSocketAddress(bound)!.port;
+  boundBytes[0] = boundName.length;
+  const result = libc.getsockname(fd, boundName, boundBytes);
+  check(result, "getsockname", "tell the port of a socket");
+  return decodeSocketAddress(boundName)!.port;
 }
 
 /** False if the system refused. */
 export function setOption(fd: number, level: number, option: number, value: number): boolean {
-  return libc.setsockopt(fd, level, option, new Int32Array([value]), 4) === 0;
+  optionValue[0] = value;
+  return libc.setsockopt(fd, level, option, optionValue, 4) === 0;
 }

@@ -21,11 +21,11 @@ const RECEIVE_BYTES = 65_536;
 /** Of the control messages that come with a datagram: UDP_GRO and what else somebody may have asked for. */
 const CONTROL_ROOM = 64;
 const NAME_ROOM = SOCKET_ADDRESS_BYTES + 4;
-/** Before each message, free to be written while it is looked at: headers for who sends it on. */
-export const MESSAGE_HEADROOM_BYTES = 128;
+const MESSAGE_HEADROOM_BYTES = 128;
 
 /** One of the messages that the last call brought. The object is used again by the next. */
 export interface IncomingMessage {
+  /** The 128 bytes before are free to be written: headers for who sends it on. */
   at: number;
   bytes: number;
   /** Datagrams that were joined are of this size, but for the last. */

@@ -40,7 +40,11 @@ export interface MappingKind {
 
 export class Mapping {
   readonly socket: DatagramSocket;
-  readonly #flows = new Map<PeerKey, MappedFlow>();
+  /** Nearly all mappings have one peer. */
+  #onlyKey: PeerKey | undefined;
+  #only: MappedFlow | undefined;
+  /** The peers beyond it. */
+  #others: Map<PeerKey, MappedFlow> | undefined;
   readonly #watch: EpollWatch;
   readonly #onEmpty: () => void;
   /** The MTU that the system gave as the reason not to send. */
@@ -55,17 +59,25 @@ export class Mapping {
 
   /** Flows of this mapping. */
   get size(): number {
-    return this.#flows.size;
+    return (this.#only === undefined ? 0 : 1) + (this.#others?.size ?? 0);
   }
 
   add(flow: MappedFlow): void {
-    this.#flows.set(keyOfPeer(flow.ends), flow);
+    const key = keyOfPeer(flow.ends);
+    if (this.#only !== undefined) {
+      this.#others ??= new Map();
+      this.#others.set(key, flow);
+      return;
+    }
+    this.#only = flow;
+    this.#onlyKey = key;
   }
 
   /** The last one takes the mapping with it. */
   remove(flow: MappedFlow): void {
-    this.#flows.delete(keyOfPeer(flow.ends));
-    if (this.#flows.size > 0) return;
+    if (this.#only === flow) this.#only = this.#onlyKey = undefined;
+    else this.#others?.delete(keyOfPeer(flow.ends));
+    if (this.size > 0) return;
     this.#watch.remove();
     this.#onEmpty();
   }
@@ -73,7 +85,7 @@ export class Mapping {
   readErrors(): void {
     this.socket.readErrors((error) => {
       if (error.errno === EMSGSIZE && error.icmp === undefined) this.#localMtu = error.info;
-      else this.#flows.get(this.#keyAt(error.toAt))?.failed(error);
+      else this.#find(this.#keyAt(error.toAt))?.failed(error);
     });
   }
 
@@ -88,10 +100,14 @@ export class Mapping {
     if ((events & EPOLLERR) !== 0) this.readErrors();
     if (!this.socket.isOpen) return;
     const hasMore = this.socket.receive((message) => {
-      this.#flows.get(this.#keyAt(message.fromAt))?.came(message);
+      this.#find(this.#keyAt(message.fromAt))?.came(message);
       if (outbox.waitingBytes >= DRAIN_BYTES) outbox.drain();
     });
     if (hasMore) this.#watch.again(EPOLLIN);
+  }
+
+  #find(key: PeerKey): MappedFlow | undefined {
+    return key === this.#onlyKey ? this.#only : this.#others?.get(key);
   }
 
   #keyAt(at: number): PeerKey {
