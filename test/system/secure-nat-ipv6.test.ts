@@ -59,6 +59,29 @@ describeSystem("SecureNAT's IPv6 for Linux guests", ["rdisc6", "ndisc6", "dhclie
     });
   });
 
+  test("a switch that snoops multicast between them learns which groups the host listens to", async () => {
+    await using nat = await NatWorld.open();
+    await nat.start();
+    await nat.waitIpv6();
+    // The guest's kernel is that switch; it asks who listens (RFC 4541 3).
+    const { guest } = nat;
+    const eager = ["startup_query_interval", "query_response_interval", "startup_query_count"];
+    const fast = eager.flatMap((option) => [`mcast_${option}`, "100"]);
+    const bridge = ["mcast_snooping", "1", "mcast_querier", "1", ...fast, "forward_delay", "0"];
+    await guest.ip("link", "add", "br0", "type", "bridge", ...bridge);
+    await guest.ip("link", "set", DEVICE, "master", "br0");
+    await guest.ip("link", "set", "br0", "up");
+    await until(
+      "the host's groups",
+      async () => {
+        const { stdout } = await guest.check(["bridge", "mdb", "show", "dev", "br0"]);
+        return stdout.includes(`port ${DEVICE} grp ff02::1:ff00:1`);
+      },
+      { deadlineMs: 30_000 },
+    );
+    await guest.check(["ndisc6", "-1", "-w", "2000", NAT.host6, "br0"]);
+  });
+
   test("it is no default router while the server has no way out, and guests hear of it at once", async () => {
     await using nat = await NatWorld.open();
     await nat.server.ip("-6", "route", "del", "default");
