@@ -53,7 +53,8 @@ function loadBridgeConfig(options: LoadOptions): Loaded<ServerConfig> {
     options.warn(
       new Place("", SILENT).problem(root, text, ...(root.entries.has("bridge") ? ["bridge"] : [])),
     );
-  if (hub?.bridges.length === 0) warn('the bridge has no interface: "device" or "tap" names one');
+  const reachesSite = hub?.bridges.length !== 0 || hub.secureNat?.enable === true;
+  if (!reachesSite) warn('the bridge has no interface: "device" or "tap" names one');
   if (hub?.cascades.length === 0) warn('the bridge leads nowhere: "cascade.NAME" names a server');
   return loaded;
 }

@@ -39,6 +39,12 @@ describe("bridge.toml", () => {
     expect(readBridge(several).config.hubs[0]?.bridges.length).toBe(2);
   });
 
+  test("leads into its site by SecureNAT as well", () => {
+    const { config, warnings } = readBridge(`${CASCADE}[bridge.securenat]\nmtu = 1400\n`);
+    expect(config.hubs[0]?.secureNat).toMatchObject({ enable: true, mtu: 1400 });
+    expect(warnings).toEqual([]);
+  });
+
   test("warns of a bridge that joins nothing", () => {
     expect(readBridge("").warnings).toEqual([
       expect.stringContaining("the bridge has no interface"),
