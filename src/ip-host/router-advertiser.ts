@@ -13,10 +13,14 @@ import { ALL_NODES, groupMacOf, isUnspecified } from "./ipv6-address.ts";
 /* RFC 4861 10 and 6.2.1, RFC 8106 5.1. */
 const MAX_INTERVAL_MS = 600_000;
 const MIN_INTERVAL_MS = 200_000;
-const INITIAL_INTERVAL_MS = 16_000;
-const INITIAL_ADVERTISEMENTS = 3;
+const MAX_INITIAL_INTERVAL_MS = 16_000;
 const MIN_DELAY_MS = 3_000;
 const MAX_ANSWER_DELAY_MS = 500;
+/**
+ * Of the three at the start. The second is soon: what joins its hub after it, as bridges do when a server starts, has
+ * not heard the first.
+ */
+const INITIAL_INTERVALS_MS = [MIN_DELAY_MS, MAX_INITIAL_INTERVAL_MS] as const;
 const LIFETIME_S = 1800;
 const HOP_LIMIT = 64;
 /**
@@ -78,8 +82,8 @@ export class RouterAdvertiser {
   #next: Timer | undefined;
   #nextAt = Infinity;
   #sentAt = -Infinity;
-  /** Advertisements until the long intervals begin. */
-  #initial = INITIAL_ADVERTISEMENTS;
+  /** How many of the initial intervals are over. */
+  #initial = 0;
   #isOpen = false;
 
   constructor(options: RouterAdvertiserOptions) {
@@ -89,7 +93,7 @@ export class RouterAdvertiser {
   /** Speaks at once. */
   start(): void {
     this.#isOpen = true;
-    this.#initial = INITIAL_ADVERTISEMENTS;
+    this.#initial = 0;
     this.#advertise();
   }
 
@@ -106,7 +110,7 @@ export class RouterAdvertiser {
   /** Whether it is a default router may have changed: everybody is told soon, and again. */
   changed(): void {
     if (!this.#isOpen) return;
-    this.#initial = INITIAL_ADVERTISEMENTS;
+    this.#initial = 0;
     this.#advertiseSoon(0);
   }
 
@@ -156,9 +160,9 @@ export class RouterAdvertiser {
     this.#sentAt = this.#options.clock.now();
     this.#send(groupMacOf(ALL_NODES), ALL_NODES, false);
     this.stats.multicast += 1;
-    this.#initial = Math.max(this.#initial - 1, 0);
-    const interval = this.#draw(MIN_INTERVAL_MS, MAX_INTERVAL_MS);
-    this.#schedule(this.#initial > 0 ? Math.min(interval, INITIAL_INTERVAL_MS) : interval);
+    const initial = INITIAL_INTERVALS_MS[this.#initial];
+    this.#initial += 1;
+    this.#schedule(initial ?? this.#draw(MIN_INTERVAL_MS, MAX_INTERVAL_MS));
   }
 
   #send(to: MacAddress, destination: Uint8Array, isLast: boolean): void {
