@@ -13,18 +13,22 @@ import type { L3Interface } from "./l3-interface.ts";
 /** hub.md 12.2. */
 const REPLY_TTL = 255;
 
-/** A packet for one of the switch's own addresses, near or far: echo requests are answered, to others nobody listens. */
-export function answerLocal(packet: PacketView, from: L3Interface, errors: IcmpErrors): void {
+/**
+ * A packet for one of the switch's own addresses, near or far: echo requests are answered. To others nobody listens,
+ * which `errors` tell their senders, if they are given.
+ */
+export function answerLocal(
+  packet: PacketView,
+  from: L3Interface,
+  errors: IcmpErrors | undefined,
+): void {
   const { protocol, version } = packet;
   if (protocol === (version === 4 ? IP_PROTOCOL.ICMP : ICMPV6)) return answerIcmp(packet, from);
   from.drops.not_served += 1;
   const isPort = protocol === IP_PROTOCOL.UDP || protocol === IP_PROTOCOL.TCP;
   const fault = isPort ? "port_unreachable" : "protocol_unreachable";
-  const own = from.addressFor(addressAt(packet, packet.sourceAt));
-  if (own !== undefined) {
-    const address = addressAt(packet, packet.destinationAt);
-    errors.about(packet, fault, { link: from, address });
-  }
+  const address = addressAt(packet, packet.destinationAt);
+  errors?.about(packet, fault, { link: from, address });
 }
 
 function answerIcmp(packet: PacketView, from: L3Interface): void {

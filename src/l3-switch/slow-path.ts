@@ -39,7 +39,7 @@ export interface SlowPathDeps {
   readonly errors: IcmpErrors;
   /** Of packets for the switch itself; others go on in parts, as they come. */
   readonly reassembly: Reassembly;
-  /** Hosts that do not answer are told about (hub.md 12.2, `l3-errors`). */
+  /** Of hosts that do not answer, and of ports where nobody listens, senders are told (hub.md 12.2, `l3-errors`). */
   tellsOfSilence(): boolean;
   /** A host asks for routers (RFC 4861 6.2.6). */
   solicited(from: L3Interface, source: Uint8Array, mac: MacAddress): void;
@@ -157,7 +157,8 @@ export class SlowPath {
 
   #local(from: L3Interface): void {
     const { reassembly, errors } = this.#deps;
-    if (!view.isFragment || reassembly.receive(view)) answerLocal(view, from, errors);
+    if (view.isFragment && !reassembly.receive(view)) return;
+    answerLocal(view, from, this.#deps.tellsOfSilence() ? errors : undefined);
   }
 
   #countHop(): void {

@@ -112,9 +112,13 @@ export class L3Switches {
       entry.problem = null;
       return this.#stop(entry, "it is not to run");
     }
-    const problem = this.#missing(entry.config);
-    entry.problem = problem ?? null;
-    if (problem !== undefined) return this.#stop(entry, problem);
+    const problem = this.#missing(entry.config) ?? null;
+    const isNews = problem !== entry.problem && entry.running === undefined;
+    entry.problem = problem;
+    if (problem !== null) {
+      if (isNews) this.#tell(entry, "l3_switch_waiting", `waits: ${problem}`);
+      return this.#stop(entry, problem);
+    }
     const { running } = entry;
     if (running === undefined) return this.#start(entry);
     // A hub of the same name may be another one by now.

@@ -89,6 +89,23 @@ describe.each(FAMILIES)(
       }
     });
 
+    test("IP-06: does not answer an echo request with a wrong checksum, or a cut one", () => {
+      const { l3, a } = two();
+      const protocol = isV6 ? 58 : 1;
+      const body = echo(near, nearOwn);
+      body[9]! ^= 1;
+      a.send(nearOwn, { protocol, body });
+      a.send(nearOwn, { protocol, body: body.slice(0, 7) });
+      expect(a.take()).toEqual([]);
+      expect(l3.interfaces[0]!.drops.checksum).toBe(1);
+    });
+
+    test("compat l3-errors keeps to itself that nobody listens", () => {
+      const { a } = two(BOTH, true);
+      a.send(nearOwn, { protocol: 17 });
+      expect(a.take()).toEqual([]);
+    });
+
     test("tells who sends to its own ports that nobody listens", () => {
       const { a } = two();
       a.send(nearOwn, { protocol: 17 });

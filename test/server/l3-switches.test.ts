@@ -47,8 +47,12 @@ describe("L3Switches", () => {
   });
 
   test("wait for hubs that are missing or offline, and are online when these are", async () => {
-    const { reload, sessions, states } = await start(CORE, "a");
+    const { at, reload, sessions, states } = await start(CORE, "a");
     expect(states()).toEqual([["waiting", "there is no hub B"]]);
+    const told = () => at.log.lines.filter(({ event }) => event.startsWith("l3_switch")).length;
+    expect(told()).toBe(1);
+    await reload(CORE, "a");
+    expect(told()).toBe(1);
     await reload(CORE, "a", "b!");
     expect(states()).toEqual([["waiting", "hub B is offline"]]);
     await reload(CORE, "a", "b");
