@@ -60,6 +60,8 @@ export interface KernelNatDeps {
 }
 
 export class KernelNat implements Nat {
+  /** It puts together what it must, and cuts it again as it was. */
+  readonly takesFragments = true;
   readonly #deps: KernelNatDeps;
   readonly #table: string;
   readonly #place: KernelNatPlace;

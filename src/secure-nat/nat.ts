@@ -20,7 +20,9 @@ const FLAG = { FIN: 1, SYN: 2, RST: 4, ACK: 16 } as const;
 
 /** The way out of a virtual network. */
 export interface Nat {
-  /** A packet of the inside that is for nobody in it; whole, with a TTL of 2 or more. */
+  /** Parts of packets are welcome as they are. */
+  readonly takesFragments?: boolean;
+  /** A packet of the inside that is for nobody in it, with a TTL of 2 or more; whole, unless it takes fragments. */
   receive(packet: PacketView): void;
   /** All packets of the event were received. */
   handled(): void;

@@ -178,9 +178,9 @@ export class VirtualHost implements PacketHandler {
     const network = (host & this.#mask) >>> 0;
     const broadcast = (host | ~this.#mask) >>> 0;
     if (source === host || source === broadcast) return void (drops.martian += 1);
-    if (!this.#putTogether(packet)) return;
-    if (destination === host) return this.#localV4(packet);
     const isBroadcast = destination === broadcast || destination === 0xffff_ffff;
+    if ((destination === host || isBroadcast) && !this.#putTogether(packet)) return;
+    if (destination === host) return this.#localV4(packet);
     if (isBroadcast) {
       if (isDatagramTo(packet, DHCP_PORT.SERVER)) this.#dhcp(packet);
       return;
@@ -203,11 +203,10 @@ export class VirtualHost implements PacketHandler {
       drops.martian += 1;
       return;
     }
-    if (!this.#putTogether(packet)) return;
-    if (isAt(own.linkLocal, destinationAt) || isAt(own.global, destinationAt)) {
-      return this.#localV6(packet);
-    }
+    const isOurs = isAt(own.linkLocal, destinationAt) || isAt(own.global, destinationAt);
     const isGroup = PACKET_BYTES[destinationAt] === 0xff;
+    if ((isOurs || isGroup) && !this.#putTogether(packet)) return;
+    if (isOurs) return this.#localV6(packet);
     if (isGroup) {
       if (packet.protocol === ICMPV6) services.ipv6.receiveIcmp(packet);
       else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6.receiveDhcp(packet);
@@ -234,7 +233,7 @@ export class VirtualHost implements PacketHandler {
       icmp.about(packet, "no_route", { link, address: from });
     } else if (packet.ttl <= 1) {
       icmp.about(packet, "time_exceeded", { link, address: from });
-    } else nat.receive(packet);
+    } else if (nat.takesFragments === true || this.#putTogether(packet)) nat.receive(packet);
   }
 
   /* To the host itself */
