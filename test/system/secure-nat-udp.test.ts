@@ -117,14 +117,15 @@ s.sendto(b"x", (sys.argv[1], 7007))
 
 describeSystem("UDP and ICMP through SecureNAT", PROGRAMS, () => {
   test.each([true, false])(
-    "ping and ping -6, whole and in fragments (ping sockets: %p)",
+    "ping and traceroute -I of both versions, whole and in fragments (ping sockets: %p)",
     async (pings) => {
       await open("", pings);
       for (const target of [OUTSIDE.inet, OUTSIDE.inet6, NAT.host]) {
         expect(await ping(target, "-c3")).toMatch(/ 3 received/);
         expect(await ping(target, "-c2", "-s4000")).toMatch(/ 2 received/);
       }
-      expect(await ping(OUTSIDE.inet, "-c1", "-t2")).toContain(`From ${OUTSIDE.router}`);
+      expect(await hops(OUTSIDE.inet, "-I")).toEqual([NAT.host, OUTSIDE.router, OUTSIDE.inet]);
+      expect(await hops(OUTSIDE.inet6, "-I")).toEqual([NAT.host6, OUTSIDE.router6, OUTSIDE.inet6]);
       expect(await ping(OUTSIDE.inet, "-c1", "-s65507")).toMatch(/ 1 received/);
     },
     60_000,
@@ -147,15 +148,13 @@ describeSystem("UDP and ICMP through SecureNAT", PROGRAMS, () => {
     }
   }, 60_000);
 
-  test("traceroute by UDP and by ICMP shows the hops", async () => {
+  test("traceroute by UDP shows the hops", async () => {
     await open();
     const v4 = [NAT.host, OUTSIDE.router, OUTSIDE.inet];
     const v6 = [NAT.host6, OUTSIDE.router6, OUTSIDE.inet6];
     expect(await hops(OUTSIDE.inet)).toEqual(v4);
-    expect(await hops(OUTSIDE.inet, "-I")).toEqual(v4);
     expect(await hops(OUTSIDE.inet, "-U", "-p", String(CLOSED))).toEqual(v4);
     expect(await hops(OUTSIDE.inet6)).toEqual(v6);
-    expect(await hops(OUTSIDE.inet6, "-I")).toEqual(v6);
   }, 60_000);
 
   test("the guest's TTL and urgency go along, as through a router", async () => {
