@@ -1,35 +1,33 @@
 // SecureNAT: a host in software on a hub, with DHCP, DNS and a way out (hub.md 11). This file puts its parts together;
 // what a packet meets, in order: software-port (ip-host) -> virtual-host -> nat -> a flow with a socket of its own.
-import type { Clock } from "../base/clock.ts";
-import { type IpAddress, type Ipv4, type Net, readIpv4 } from "../base/ip.ts";
+import { type IpAddress, type Ipv4, readIpv4 } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
-import type { Random } from "../base/random.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
-import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
+import { IcmpErrors } from "../ip-host/icmp-error.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import { Reassembly } from "../ip-host/reassembly.ts";
 import { SoftwarePort } from "../ip-host/software-port.ts";
-import type { Log } from "../observe/log.ts";
 import { Epoll } from "../platform/epoll.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
-import { DestinationRule, type OwnPlaces } from "./destination-rule.ts";
+import { DestinationRule } from "./destination-rule.ts";
 import type { DhcpReply } from "./dhcp/dhcp-reply.ts";
-import { DhcpServer, type DhcpCounters } from "./dhcp/dhcp-server.ts";
-import type { LeaseBook } from "./dhcp/lease-keeper.ts";
+import { DhcpServer } from "./dhcp/dhcp-server.ts";
 import type { Lease } from "./dhcp/lease.ts";
-import { DnsRelay, type DnsStats } from "./dns/dns-relay.ts";
+import { DnsRelay } from "./dns/dns-relay.ts";
 import { systemDnsTransport } from "./dns/dns-socket.ts";
 import { HostResolvers } from "./dns/host-resolvers.ts";
 import { sendUdp } from "./datagram.ts";
-import type { Ipv6Services, Ipv6Stats } from "./ipv6/ipv6-services.ts";
+import type { Ipv6Services } from "./ipv6/ipv6-services.ts";
 import { tryMakeIpv6 } from "./ipv6/make-ipv6.ts";
 import { echoFlows } from "./echo-flow.ts";
-import type { Flow, FlowEnds } from "./flow.ts";
+import type { FlowEnds } from "./flow.ts";
 import { KernelNat } from "./kernel-nat.ts";
-import { type Nat, type NatCounts, type NatEntry, UserNat } from "./nat.ts";
+import { type Nat, type NatEntry, UserNat } from "./nat.ts";
+import type { SecureNatDeps } from "./secure-nat-deps.ts";
+import type { SecureNatStatus } from "./secure-nat-status.ts";
 import { udpFlows } from "./udp-flow.ts";
 import {
   ipv4Address,
@@ -40,45 +38,7 @@ import {
 } from "./virtual-host.ts";
 import { tcpFlows } from "./tcp-flow.ts";
 import { TcpStack } from "./tcp/tcp-stack.ts";
-import type { TcpStats } from "./tcp/tcp-stats.ts";
 import { WarningGate } from "./warning-gate.ts";
-
-export interface SecureNatDeps {
-  readonly hub: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** What the configuration does not say, made once and kept. */
-  readonly identity: { readonly mac: MacAddress; readonly ipv6Prefix: Net };
-  /** Improvements that are switched off (hub.md 17). */
-  readonly compat: { readonly natErrors: boolean; readonly dhcp: boolean };
-  /** Where guests must not go. */
-  readonly own: OwnPlaces;
-  readonly hostName: () => string;
-  readonly leases: LeaseBook;
-  /** The address of the user whose session the MAC is behind. */
-  userAddressOf(mac: MacAddress): Ipv4 | undefined;
-  readonly events: SecureNatEvents;
-}
-
-export interface SecureNatEvents {
-  began(id: number, ends: FlowEnds, mac: MacAddress): void;
-  finished(id: number, flow: Flow): void;
-}
-
-export interface SecureNatStatus {
-  readonly mode: SecureNatConfig["nat"];
-  readonly entries: NatCounts;
-  readonly leases: number;
-  readonly drops: Readonly<HostDrops>;
-  readonly icmp: Readonly<IcmpErrorStats>;
-  readonly dns: Readonly<DnsStats>;
-  readonly dhcp: Readonly<DhcpCounters>;
-  /** Undefined where IPv6 is off. */
-  readonly ipv6: Ipv6Stats | undefined;
-  /** Of the TCP towards guests. */
-  readonly tcp: Readonly<TcpStats>;
-}
 
 /** The port goes into a hub; whoever opens this closes it. */
 export class SecureNat {
@@ -286,7 +246,7 @@ export class SecureNat {
   }
 
   #makeKernelNat(): KernelNat {
-    const { clock, hub, log, own } = this.#deps;
+    const { clock, events, hub, log, own } = this.#deps;
     try {
       return new KernelNat(this.#config, {
         hub,
@@ -296,6 +256,7 @@ export class SecureNat {
         addresses: this.#addresses,
         drops: this.#drops,
         own,
+        lost: (reason) => events.lost?.(reason),
       });
     } catch (thrown) {
       // What is told of routes goes on until it is closed.

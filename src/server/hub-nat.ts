@@ -180,7 +180,7 @@ export class HubNat {
     const hub = this.#config;
     const config = hub && effectiveConfig(hub);
     if (hub === undefined || config === undefined) return;
-    const { clock, natMemory } = this.#deps;
+    const { natMemory } = this.#deps;
     const natLog = this.#log!;
     try {
       const identity = natMemory.identity(hub.name);
@@ -192,11 +192,16 @@ export class HubNat {
       nat.start();
     } catch (thrown) {
       if (!(thrown instanceof VpnError)) throw thrown;
-      const problem = messageOf(thrown);
-      if (problem !== this.#problem) natLog.failed(problem);
-      this.#problem = problem;
-      this.#retry = clock.after(RETRY_MS, () => this.#open());
+      this.#failed(thrown);
     }
+  }
+
+  /** It is tried again; what is wrong is told once. */
+  #failed(reason: VpnError): void {
+    const problem = messageOf(reason);
+    if (problem !== this.#problem) this.#log?.failed(problem);
+    this.#problem = problem;
+    this.#retry = this.#deps.clock.after(RETRY_MS, () => this.#open());
   }
 
   #make(hub: string, config: SecureNatConfig, identity: MadeIdentity): SecureNat {
@@ -217,7 +222,14 @@ export class HubNat {
       own: ownPlaces,
       hostName: hostname,
       userAddressOf: (mac) => this.#hub.fixedAddressOf(mac),
-      events: natLog,
+      events: {
+        began: (...entry) => natLog.began(...entry),
+        finished: (...entry) => natLog.finished(...entry),
+        lost: (reason) => {
+          this.#stop();
+          this.#failed(reason);
+        },
+      },
     });
   }
 

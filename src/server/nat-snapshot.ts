@@ -5,7 +5,7 @@ import type { MadeIdentity } from "../config/secure-nat-state.ts";
 import type { Lease, LeaseOrigin } from "../secure-nat/dhcp/lease.ts";
 import type { FlowProtocol, FlowState } from "../secure-nat/flow.ts";
 import type { NatEntry } from "../secure-nat/nat.ts";
-import type { SecureNatStatus } from "../secure-nat/secure-nat.ts";
+import type { SecureNatStatus } from "../secure-nat/secure-nat-status.ts";
 
 // SecureNAT of a hub as plain JSON: what `vpn nat` prints. Times are ISO 8601, ages seconds.
 
