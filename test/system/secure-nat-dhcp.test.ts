@@ -32,6 +32,16 @@ async function leases(server: VpnServer): Promise<ShownLease[]> {
 const addresses = async (server: VpnServer) =>
   (await leases(server)).map(({ address }) => address).sort();
 
+const FIXED = { hub: HUB, user: "fixed", password: "fixed-pass" } as const;
+
+/** The table of FIXED, who has an address of his own. */
+function fixedUser({ server }: NatWorld): string {
+  const password = secretFile(server, FIXED.user, FIXED.password);
+  const table = `[hub.${HUB}.user.${FIXED.user}]`;
+  const settings = ['address = "192.168.30.240"', 'policy = { timeout = "5s" }'];
+  return [table, `password = "file:${password}"`, ...settings].join("\n");
+}
+
 async function reaches(guest: Namespace, target: string): Promise<boolean> {
   return (await guest.run(["ping", "-nc1", "-W2", target])).exitCode === 0;
 }
@@ -140,20 +150,11 @@ describeSystem("DHCP of SecureNAT", [...DHCP_PROGRAMS, ...SOFTETHER_PROGRAMS, "p
     ]);
   });
 
-  test("a user has his address while his session lasts, and is refused any other", async () => {
+  test("a user has his address while his session lasts", async () => {
     await using nat = await NatWorld.open({ far: true });
-    const user = [
-      `[hub.${HUB}.user.fixed]`,
-      `password = "file:${secretFile(nat.server, "fixed", "fixed pass")}"`,
-      'address = "192.168.30.240"',
-    ].join("\n");
-    const server = await nat.start("", user);
-    const as = { hub: HUB, user: "fixed", password: "fixed pass" };
-    const client = VpnClient.start(nat.far, {
-      server: `${UNDERLAY.server}:5555`,
-      ...as,
-      address: "dhcp",
-    });
+    const server = await nat.start("", fixedUser(nat));
+    const to = { server: `${UNDERLAY.server}:5555`, address: "dhcp" };
+    const client = VpnClient.start(nat.far, { ...to, ...FIXED });
     await client.waitConnected();
     await until("the address of the user", async () => {
       const shown = await nat.far.ip("-4", "-o", "addr", "show", "dev", client.device);
@@ -165,18 +166,28 @@ describeSystem("DHCP of SecureNAT", [...DHCP_PROGRAMS, ...SOFTETHER_PROGRAMS, "p
     await until("the end of the lease", async () => (await leases(server)).length === 0);
   });
 
-  test("behind the real vpnclient hosts get leases, of the pool or of their user", async () => {
+  test("behind the real vpnclient a host gets a lease of the pool, or the address of its user", async () => {
     await using nat = await NatWorld.open({ far: true });
-    const server = await nat.start();
+    const server = await nat.start("", fixedUser(nat));
     const client = await nat.connectFar("reference");
     const asked = DhcpProgramClient.start("dhclient", nat.far, client.device);
     expect((await asked.waitGranted()).address).toBe("192.168.30.10");
     expect(await reaches(nat.far, NAT.host)).toBe(true);
     expect(await leases(server)).toMatchObject([{ mac: await nat.far.macOf(client.device) }]);
     await asked.stop("SIGKILL");
-    await client.stop();
-    // A lease of the pool is not tied to the session.
+    await client.reconnect({}, FIXED);
+    await client.waitConnected();
+    // A lease of the pool is not tied to a session, but who has an address of his own gets no other.
     expect(await addresses(server)).toEqual(["192.168.30.10"]);
+    const again = DhcpProgramClient.start("dhclient", nat.far, client.device);
+    expect((await again.waitGranted()).address).toBe("192.168.30.240");
+    expect(await leases(server)).toMatchObject([{ address: "192.168.30.240", origin: "user" }]);
+    await again.stop("SIGKILL");
+    await client.stop();
+    // That client leaves without a word: its session ends when it has been silent for long enough.
+    await until("the end of the lease", async () => (await leases(server)).length === 0, {
+      deadlineMs: 30_000,
+    });
   });
 
   test("perfdhcp gets 500 new leases a second, none of them wrong", async () => {

@@ -206,7 +206,7 @@ export class DhcpServer {
 
   #refuse(question: DhcpQuestion, wanted: Ipv4): void {
     const fixed = this.#leases.plan.fixedOf(question.mac);
-    if (fixed?.origin === "user") this.#checkUser(fixed.address);
+    if (fixed?.origin === "user") this.#checkUser(question.mac, fixed.address);
     const why = this.#leases.plan.isOfHost(wanted)
       ? `${formatIpv4(wanted)} is not for this host`
       : `${formatIpv4(wanted)} is no address of this network`;
@@ -255,10 +255,12 @@ export class DhcpServer {
         `${text}: widen dhcp.range or shorten dhcp.lease`,
         {},
       );
-    } else if (fixed.origin === "user") this.#checkUser(fixed.address);
+    } else if (fixed.origin === "user") this.#checkUser(mac, fixed.address);
   }
 
-  #checkUser(address: Ipv4): void {
+  /** Warns where a user's address cannot be given to anybody. */
+  #checkUser(mac: MacAddress, address: Ipv4): void {
+    if (this.#leases.plan.mayHave(mac, address) !== undefined) return;
     const why = this.#leases.plan.pool.contains(address)
       ? "it lies in dhcp.range"
       : this.#leases.plan.isOfHost(address)

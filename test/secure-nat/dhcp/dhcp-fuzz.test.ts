@@ -33,7 +33,7 @@ test("any order of messages from 40 hosts on a pool of 20 keeps every address wi
   });
   world.users.set(mac(39), ip("192.168.30.240"));
   const granted = new Map<number, string>();
-  for (let step = 0; step < 20_000; step += 1) {
+  for (let step = 0; step < 10_000; step += 1) {
     const client = random.below(40);
     const some = `192.168.30.${8 + random.below(24)}`;
     const said = world.ask({
@@ -53,10 +53,10 @@ test("any order of messages from 40 hosts on a pool of 20 keeps every address wi
     if (random.below(200) === 0) world.server.remove({ address: ip(some) });
   }
   isSound(world);
-  expect(world.said.length).toBeGreaterThan(2_000);
+  expect(world.said.length).toBeGreaterThan(1_000);
 });
 
-test("50,000 damaged messages are dropped or answered, and nothing is thrown", () => {
+test("20,000 damaged messages are dropped or answered, and nothing is thrown", () => {
   const random = seededRandom(3396);
   using world = new DhcpWorld();
   const base: DhcpMessage = {
@@ -78,7 +78,7 @@ test("50,000 damaged messages are dropped or answered, and nothing is thrown", (
       [DHCP_OPTION.MAX_MESSAGE_SIZE, new Uint8Array([5, 220])],
     ]),
   };
-  for (let n = 0; n < 50_000; n += 1) {
+  for (let n = 0; n < 20_000; n += 1) {
     const bytes = encodeDhcp({ ...base, type: (1 + random.below(8)) as DhcpMessage["type"] });
     for (let damage = random.below(6); damage > 0; damage -= 1) {
       // Most of the damage goes where there is something to be read.

@@ -136,6 +136,7 @@ describe("Leases of certain clients", () => {
     world.users.set(mac(1), ip("192.168.30.240"));
     expect(world.bind(1)).toBe("192.168.30.240");
     expect(world.ask({ type: "REQUEST", client: 1, wants: "192.168.30.50" })?.type).toBe("NAK");
+    expect(world.events("warn")).toEqual([]);
     expect(world.server.list()).toMatchObject([{ origin: "user" }]);
     world.clock.advance(5_000);
     expect(world.book.rows.size).toBe(0);
