@@ -160,6 +160,9 @@ export class SecureNat {
     this.#kernel?.reconfigure(config);
     this.#dhcp.reconfigure(config);
     this.#ipv6?.reconfigure(config.dhcp);
+    if (!Bun.deepEquals(before.resolvers, config.resolvers)) {
+      this.#resolvers.reconfigure(config.resolvers);
+    }
     return true;
   }
 
@@ -353,15 +356,6 @@ const NOWHERE = {
 
 /** What a change of which makes another host. */
 function isSameHost(a: SecureNatConfig, b: SecureNatConfig): boolean {
-  const keys = [
-    "address",
-    "prefix",
-    "mac",
-    "nat",
-    "ipv6",
-    "ipv6Prefix",
-    "mtu",
-    "resolvers",
-  ] as const;
+  const keys = ["address", "prefix", "mac", "nat", "ipv6", "ipv6Prefix", "mtu"] as const;
   return keys.every((key) => Bun.deepEquals(a[key], b[key]));
 }

@@ -52,12 +52,13 @@ export class DnsChannels {
   readonly #transport: DnsTransport;
   readonly #random: Random;
   readonly #channels: Channel[] = [];
-  /** Answers that nobody waits for: too late, or not the resolver's. */
-  strayAnswers = 0;
+  readonly #stray: () => void;
 
-  constructor(transport: DnsTransport, random: Random) {
+  /** @param stray called for an answer that nobody waits for: it is too late, or not the resolver's */
+  constructor(transport: DnsTransport, random: Random, stray: () => void) {
     this.#transport = transport;
     this.#random = random;
+    this.#stray = stray;
   }
 
   /** Sockets that are open. */
@@ -132,7 +133,7 @@ export class DnsChannels {
       waiter === undefined ||
       !isSameQuestion(read.question, waiter.question)
     ) {
-      this.strayAnswers += 1;
+      this.#stray();
       return;
     }
     waiter.answered(bytes, read);

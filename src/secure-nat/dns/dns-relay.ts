@@ -45,6 +45,8 @@ export interface DnsStats {
   limited: number;
   /** The guest asked again what it waits for. */
   repeated: number;
+  /** Answers that nobody waits for: they are too late, or not the resolver's (DN-05). */
+  strayAnswers: number;
 }
 
 export interface DnsRelayOptions {
@@ -71,6 +73,7 @@ export class DnsRelay {
     malformed: 0,
     limited: 0,
     repeated: 0,
+    strayAnswers: 0,
   };
   readonly #options: DnsRelayOptions;
   readonly #channels: DnsChannels;
@@ -82,18 +85,14 @@ export class DnsRelay {
 
   constructor(options: DnsRelayOptions) {
     this.#options = options;
-    this.#channels = new DnsChannels(options.transport, options.random);
+    const stray = () => void (this.stats.strayAnswers += 1);
+    this.#channels = new DnsChannels(options.transport, options.random, stray);
     this.#rates = new AskerRates(options.clock);
   }
 
   /** Questions that wait, and the sockets they wait at. */
   get pending(): { readonly questions: number; readonly sockets: number } {
     return { questions: this.#pending.size, sockets: this.#channels.size };
-  }
-
-  /** Answers that came for nobody. */
-  get strayAnswers(): number {
-    return this.#channels.strayAnswers;
   }
 
   /** Where a guest's questions by TCP go: to the resolver that is asked first, one that was there if any was. Undefined where none is known. */

@@ -14,7 +14,7 @@ const LOOPBACK: SocketAddress = { family: 4, bytes: Uint8Array.of(127, 0, 0, 1),
 
 export interface HostResolversOptions {
   readonly clock: Clock;
-  /** Those of the configuration; empty: those of this machine. */
+  /** Those of the configuration at the start; empty: those of this machine. */
   readonly configured: readonly IpAddress[];
   /**
    * True for an address of the virtual host itself: a machine that is also a guest of its own hub may have it for a
@@ -28,7 +28,8 @@ export interface HostResolversOptions {
 export class HostResolvers {
   readonly #options: HostResolversOptions;
   readonly #path: string;
-  #servers: readonly SocketAddress[];
+  #servers: readonly SocketAddress[] = [];
+  #configured: readonly IpAddress[] = [];
   #lookedAt = -Infinity;
   /** Of the file that was read: another one in its place has another inode. */
   #version = "";
@@ -36,14 +37,20 @@ export class HostResolvers {
   constructor(options: HostResolversOptions) {
     this.#options = options;
     this.#path = options.path ?? RESOLV_CONF;
-    this.#servers = this.#usable(
-      options.configured.map((address) => ({ ...address, port: DNS_PORT })),
-    );
+    this.reconfigure(options.configured);
+  }
+
+  /** Others of the configuration: questions that wait already go on with those they have. */
+  reconfigure(configured: readonly IpAddress[]): void {
+    this.#configured = configured;
+    this.#servers = this.#usable(configured.map((at) => ({ ...at, port: DNS_PORT })));
+    this.#lookedAt = -Infinity;
+    this.#version = "";
   }
 
   /** In their order; the same array until something changes. Empty where there is none but the virtual host. */
   current(): readonly SocketAddress[] {
-    if (this.#options.configured.length > 0) return this.#servers;
+    if (this.#configured.length > 0) return this.#servers;
     const now = this.#options.clock.now();
     if (now - this.#lookedAt < LOOK_MS) return this.#servers;
     this.#lookedAt = now;

@@ -84,12 +84,12 @@ describe("DnsRelay.ask()", () => {
     socket!.events.message(sent!);
     socket!.events.message(new Uint8Array());
     expect(answers).toEqual([]);
-    expect(relay.strayAnswers).toBe(5);
+    expect(relay.stats.strayAnswers).toBe(5);
     socket!.events.message(answerTo(sent!));
     expect(rcodes(answers)).toEqual([0]);
     // A second one comes for nobody.
     socket!.events.message(answerTo(sent!));
-    expect([answers.length, relay.strayAnswers]).toEqual([1, 6]);
+    expect([answers.length, relay.stats.strayAnswers]).toEqual([1, 6]);
   });
 
   test("gives each question a socket and an id of its own", () => {

@@ -97,7 +97,7 @@ describe("systemDnsTransport()", () => {
     // By the time it is sent again those have been thrown away, by the kernel already.
     clock.advance(1_000);
     await until("the repetition", () => server.ports.length > 1);
-    expect([isAnswered, relay.strayAnswers, relay.pending.questions]).toEqual([false, 0, 1]);
+    expect([isAnswered, relay.stats.strayAnswers, relay.pending.questions]).toEqual([false, 0, 1]);
   });
 
   test("goes on to the next resolver when the first one's port is closed", async () => {

@@ -80,6 +80,10 @@ describe("HostResolvers.current()", () => {
     const configured = ["192.168.30.1", "192.0.2.7"].map((text) => tryParseAddress(text)!);
     const named = new HostResolvers({ clock, configured, isOwn, path });
     expect(texts(named.current())).toEqual(["192.0.2.7 53 0"]);
+    named.reconfigure([]);
+    expect(texts(named.current())).toEqual(["192.0.2.1 53 0"]);
+    named.reconfigure([tryParseAddress("192.0.2.8")!]);
+    expect(texts(named.current())).toEqual(["192.0.2.8 53 0"]);
     const many = Array.from({ length: 20 }, (_, n) => tryParseAddress(`192.0.2.${n}`)!);
     const bounded = new HostResolvers({ clock, configured: many, isOwn, path });
     expect(bounded.current().length).toBe(MAX_DNS_RESOLVERS);
