@@ -148,7 +148,7 @@ export class Forwarder {
       return this.#slow.packet(frame, end, from, now);
     }
     const { egress, neighbor } = hop;
-    if (now >= neighbor.checkAt) egress.resolver.table(4).used(neighbor);
+    if (now >= neighbor.checkAt) egress.neighbors(4).used(neighbor);
     countHopV4(ip, word8);
     address(frame, neighbor, egress);
     return egress;
@@ -178,7 +178,7 @@ export class Forwarder {
       return this.#slow.packet(frame, end, from, now);
     }
     const { egress, neighbor } = hop;
-    if (now >= neighbor.checkAt) egress.resolver.table(6).used(neighbor);
+    if (now >= neighbor.checkAt) egress.neighbors(6).used(neighbor);
     PACKET_BYTES[ip + 7] = hops - 1;
     address(frame, neighbor, egress);
     return egress;

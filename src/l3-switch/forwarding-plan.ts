@@ -94,7 +94,7 @@ export class ForwardingPlan {
     const route = this.#table.find(bytes, 0, family);
     if (route === undefined) return NO_ROUTE;
     const { egress, via } = route;
-    const neighbor = egress.resolver.table(family).lookup(via ?? { family, bytes });
+    const neighbor = egress.neighbors(family).lookup(via ?? { family, bytes });
     return neighbor === undefined ? undefined : { kind: "forward", egress, neighbor };
   }
 

@@ -4,10 +4,16 @@ import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
 import { linkLocalOf } from "../ip-host/ipv6-address.ts";
-import type { NeighborEvents, WaitingPacket, WaitingRoom } from "../ip-host/neighbors.ts";
+import type {
+  NeighborEvents,
+  NeighborTable,
+  WaitingPacket,
+  WaitingRoom,
+} from "../ip-host/neighbors.ts";
 import { outbox } from "../ip-host/outbox.ts";
+import { ArpResolver } from "./arp-resolver.ts";
 import { interfaceMac } from "./link-address.ts";
-import { Resolver } from "./resolver.ts";
+import { NeighborDiscovery } from "./neighbor-discovery.ts";
 
 /** A packet that waits for the MAC of its next hop: its frame, with the hop counted already. */
 export interface L3Packet extends WaitingPacket {
@@ -44,7 +50,8 @@ export class L3Interface implements Port {
   readonly sourceHigh: number;
   readonly sourceLow: number;
   readonly linkLocal: IpAddress;
-  readonly resolver: Resolver<L3Packet>;
+  readonly arp: ArpResolver<L3Packet>;
+  readonly discovery: NeighborDiscovery<L3Packet>;
   readonly drops: HostDrops = noHostDrops();
   readonly ready = true;
   /** Never called: the port is always ready. */
@@ -89,12 +96,25 @@ export class L3Interface implements Port {
     this.sourceHigh = Math.floor(this.mac / 0x1_0000_0000);
     this.sourceLow = low | 0;
     this.linkLocal = { family: 6, bytes: linkLocalOf(this.mac) };
-    this.resolver = new Resolver(this, {
+    const { failed, timed } = events;
+    const resolving = {
       clock,
       drops: this.drops,
       room,
-      events: { ...events, resolved: (...what) => events.resolved(this, ...what) },
-    });
+      events: {
+        failed,
+        timed,
+        resolved: (...what: Parameters<NeighborEvents<L3Packet>["resolved"]>) =>
+          events.resolved(this, ...what),
+      },
+    };
+    this.arp = new ArpResolver(this, resolving);
+    this.discovery = new NeighborDiscovery(this, resolving);
+  }
+
+  /** Who is there, by family. */
+  neighbors(family: 4 | 6): NeighborTable<L3Packet> {
+    return family === 4 ? this.arp.table : this.discovery.table;
   }
 
   /** Which address speaks to somebody on this side: the one in his network, else the first of the family. */
@@ -119,7 +139,8 @@ export class L3Interface implements Port {
 
   /** Says where it is, so that hubs and hosts know from the start. */
   announce(): void {
-    this.resolver.announce();
+    this.arp.announce();
+    this.discovery.announce();
   }
 
   /** By the hub, or by the switch. May be called twice. */
@@ -127,7 +148,8 @@ export class L3Interface implements Port {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.sink = NOWHERE;
-    this.resolver.clear();
+    this.arp.table.clear();
+    this.discovery.table.clear();
     this.#owner.closed(this);
   }
 

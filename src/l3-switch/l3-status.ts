@@ -86,8 +86,8 @@ export function l3SwitchStatus(
   };
 }
 
-function neighborsOf({ resolver }: L3Interface): L3InterfaceStatus["neighbors"] {
-  return [...resolver.table(4).list(), ...resolver.table(6).list()].map(
+function neighborsOf(one: L3Interface): L3InterfaceStatus["neighbors"] {
+  return [...one.neighbors(4).list(), ...one.neighbors(6).list()].map(
     ({ address, isUsable, mac, state }) => ({
       address: formatAddress(address.bytes),
       mac: isUsable ? formatMac(mac) : null,

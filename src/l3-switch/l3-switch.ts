@@ -195,7 +195,7 @@ export class L3Switch {
   #advertise(): void {
     const { clock, random } = this.#deps;
     for (const one of this.#interfaces) {
-      const isWanted = this.#config.ra && one.resolver.hasV6;
+      const isWanted = this.#config.ra && one.discovery.isOn;
       const running = this.#advertisers.get(one);
       if (isWanted && running !== undefined) running.changed();
       else if (isWanted) {

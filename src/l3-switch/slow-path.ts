@@ -60,7 +60,7 @@ export class SlowPath {
   group(frame: number, end: number, from: L3Interface): void {
     const type = PACKET_VIEW.getUint16(frame + 12);
     if (type === ETHER_TYPE.ARP) return this.other(type, frame, end, from);
-    if (type !== ETHER_TYPE.IPV6 || !from.resolver.hasV6) return;
+    if (type !== ETHER_TYPE.IPV6 || !from.discovery.isOn) return;
     const fault = view.aim(frame, end);
     if (fault !== undefined) return drop(from, fault);
     if (view.protocol === ICMPV6 && !view.isFragment) this.#controlV6(from);
@@ -70,7 +70,7 @@ export class SlowPath {
   other(type: number, frame: number, end: number, from: L3Interface): void {
     switch (type) {
       case ETHER_TYPE.ARP:
-        return from.resolver.arp(frame, frame + ETHERNET_HEADER_BYTES, end);
+        return from.arp.receive(frame, frame + ETHERNET_HEADER_BYTES, end);
       case ETHER_TYPE.VLAN:
       case ETHER_TYPE.QINQ:
         return drop(from, "tagged");
@@ -97,7 +97,7 @@ export class SlowPath {
   }
 
   #packetV6(frame: number, end: number, from: L3Interface, now: number): L3Interface | undefined {
-    if (!from.resolver.hasV6) {
+    if (!from.discovery.isOn) {
       drop(from, "not_served");
       return undefined;
     }
@@ -140,7 +140,7 @@ export class SlowPath {
     if (isLong && view.mayNotFragment) return this.#refuse("too_big", from, mtu);
     this.#countHop();
     const { egress, neighbor } = hop;
-    const table = egress.resolver.table(view.version);
+    const table = egress.neighbors(view.version);
     if (!neighbor.isUsable) {
       const packet = { bytes: PACKET_BYTES.slice(frame, end), from };
       if (!table.wait(neighbor, packet)) drop(from, "limit");
@@ -225,7 +225,7 @@ export class SlowPath {
     switch (PACKET_BYTES[view.l4At]) {
       case NEIGHBOR_SOLICITATION:
       case NEIGHBOR_ADVERTISEMENT:
-        from.resolver.neighborMessage(view);
+        from.discovery.receive(view);
         return true;
       case ROUTER_SOLICITATION:
         this.#routerSolicited(from);
