@@ -258,11 +258,14 @@ const MIN_MESSAGE_BYTES = 300;
 /** Upper bound of an answer's size. */
 function messageBytes({ gateway: router, dns, ntp, domain: name, routes: all }: DhcpConfig) {
   const option = (bytes: number) => (bytes === 0 ? 0 : bytes + 2 * Math.ceil(bytes / 255));
+  const routes = all.reduce((sum, { to }) => sum + 5 + Math.ceil(to.prefix / 8), 0);
+  // A client that reads routes finds its gateway among them (RFC 3442).
+  const ways = routes === 0 || router === undefined ? routes : routes + 5;
   const options =
     option(router === undefined ? 0 : 4) +
     option(4 * dns.length) +
     option(4 * ntp.length) +
     option(name.length) +
-    2 * option(all.reduce((sum, { to }) => sum + 5 + Math.ceil(to.prefix / 8), 0));
+    2 * option(ways);
   return Math.max(MIN_MESSAGE_BYTES, FIXED_BYTES + COMMON_OPTION_BYTES + options);
 }

@@ -53,23 +53,13 @@ export class LeaseStore {
     const key = hub.toLowerCase();
     const drop = this.#database.query("DELETE FROM lease WHERE hub = ? AND address = ?");
     const put = this.#database.query("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)");
-    this.#transaction(() => {
+    const change = () => {
       for (const address of removed) drop.run(key, address);
       for (const { address, mac, hostname, leasedAt, renewedAt, expires } of leases) {
-        const times = [leasedAt, renewedAt].map(Math.round) as [number, number];
         const end = expires === undefined ? null : Math.round(expires);
-        put.run(key, address, mac, hostname, ...times, end);
+        put.run(key, address, mac, hostname, Math.round(leasedAt), Math.round(renewedAt), end);
       }
-    });
-  }
-
-  /** Forgets the leases of a hub that is no more. @throws VpnError `state_write` */
-  removeHub(hub: string): void {
-    const key = hub.toLowerCase();
-    this.#transaction(() => void this.#database.run("DELETE FROM lease WHERE hub = ?", [key]));
-  }
-
-  #transaction(change: () => void): void {
+    };
     try {
       this.#database.transaction(change).immediate();
     } catch (error) {
