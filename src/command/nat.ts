@@ -32,7 +32,7 @@ export async function natTable(
   flags: AskFlags,
   hub?: string,
 ): Promise<ExitCode> {
-  const { name } = await natOf(environment, flags, hub);
+  const { name, nat } = await natOf(environment, flags, hub);
   const query = new URLSearchParams({ hub: name });
   const entries = (await ask(
     environment,
@@ -63,7 +63,8 @@ export async function natTable(
     { title: "SENT", alignRight: true },
     { title: "RECEIVED", alignRight: true },
   ];
-  return printTable(environment, columns, rows, "No NAT entry");
+  const empty = nat.traffic?.mode === "kernel" ? `NAT entries: ${KERNEL_TABLE}` : "No NAT entry";
+  return printTable(environment, columns, rows, empty);
 }
 
 /** `vpn nat leases HUB`. */
@@ -157,13 +158,20 @@ function pairsOf(nat: NatSnapshot): [string, string][] {
   return [
     ...pairs,
     ["Leases", String(leases)],
-    ["NAT entries", `${entries.tcp} TCP, ${entries.udp} UDP, ${entries.icmp} ICMP`],
+    ["NAT entries", traffic.mode === "kernel" ? KERNEL_TABLE : countText(entries)],
     [
       "DNS",
       `${dns.relayed} relayed, ${dns.answered} answered, ${dns.unanswered} without an answer`,
     ],
     ["Packets dropped", drops.map(([why, count]) => `${why} ${count}`).join(", ") || "none"],
   ];
+}
+
+/** With `nat = "kernel"`. */
+const KERNEL_TABLE = "those of the kernel, which conntrack -L lists";
+
+function countText({ tcp, udp, icmp }: NonNullable<NatSnapshot["traffic"]>["entries"]): string {
+  return `${tcp} TCP, ${udp} UDP, ${icmp} ICMP`;
 }
 
 function endText(address: string, port: number): string {

@@ -28,7 +28,7 @@ import {
 } from "./nat-snapshot.ts";
 
 /** What could not be opened is tried again after this. */
-const RETRY_MS = 10_000;
+const RETRY_MS = 5_000;
 
 /** Behind the port is a router, not a user. */
 const POLICY: Policy = { ...DEFAULT_POLICY, no_broadcast_limiter: true };
@@ -59,7 +59,6 @@ export interface NatHub extends BridgedHub {
 interface Running {
   readonly nat: SecureNat;
   readonly session: InnerSession;
-  readonly identity: MadeIdentity;
   /** Improvements that are switched off in it. */
   readonly compat: string;
 }
@@ -103,6 +102,8 @@ export class HubNat {
   #config: HubConfig | undefined;
   #log: NatLog | undefined;
   #running: Running | undefined;
+  /** Once it has operated. */
+  #identity: MadeIdentity | undefined;
   #problem: string | undefined;
   #retry: Timer | undefined;
 
@@ -183,10 +184,10 @@ export class HubNat {
     const { natMemory } = this.#deps;
     const natLog = this.#log!;
     try {
-      const identity = natMemory.identity(hub.name);
+      const identity = (this.#identity ??= natMemory.identity(hub.name));
       const nat = this.#make(hub.name, config, identity);
       const session = this.#hub.plugInner(nat.port, PLUG);
-      this.#running = { nat, session, identity, compat: this.#compatKey };
+      this.#running = { nat, session, compat: this.#compatKey };
       this.#problem = undefined;
       natLog.started(session.name);
       nat.start();
@@ -253,7 +254,7 @@ export class HubNat {
       status: running !== undefined ? "operating" : problem !== undefined ? "error" : "offline",
       ...(problem === undefined ? {} : { problem }),
       ...(running === undefined ? {} : { session: running.session.name }),
-      ...configSnapshot(config, running?.identity),
+      ...configSnapshot(config, this.#identity),
       ...(running === undefined ? {} : { traffic: running.nat.status }),
     };
   }

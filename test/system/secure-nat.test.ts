@@ -210,6 +210,23 @@ describeSystem("SecureNAT of our server", PROGRAMS, () => {
   });
 });
 
+describeSystem("SecureNAT in the kernel", ["curl", "nft"], () => {
+  test("is told of and made again where its device was deleted", async () => {
+    nat = await NatWorld.open();
+    await nat.serveWeb();
+    const server = await nat.start('nat = "kernel"');
+    await nat.dress();
+    expect(await seenAs(nat.guest)).toBe(OUTSIDE.server);
+    const { stdout } = await nat.server.ip("-br", "link", "show", "type", "tun");
+    await nat.server.ip("link", "delete", stdout.split(" ")[0]!);
+    await server.waitLog("nat_error");
+    expect(await statusOf(server)).toMatchObject({ status: "error", nat: "kernel" });
+    await until("it again", async () => (await statusOf(server)).status === "operating");
+    await nat.dress();
+    expect(await seenAs(nat.guest)).toBe(OUTSIDE.server);
+  });
+});
+
 describeSystem("our client behind SecureNAT of the reference", PROGRAMS, () => {
   test("takes a lease and reaches what lies outside", async () => {
     await open();
