@@ -114,8 +114,9 @@ export class DatagramSocket {
     return true;
   }
 
-  readErrors(take: (error: DatagramError) => void): void {
-    readErrors(this.fd, take);
+  /** As `readErrors` of error-queue.ts. */
+  readErrors(take: (error: DatagramError) => void): boolean {
+    return readErrors(this.fd, take);
   }
 
   /** May be called twice. */

@@ -69,8 +69,8 @@ const found: DatagramError = {
   bytes: 0,
 };
 
-/** Gives `take` the errors that wait. What it is given lasts for the call. */
-export function readErrors(fd: number, take: (error: DatagramError) => void): void {
+/** Gives `take` the errors that wait. What it is given lasts for the call. True if there may be more. */
+export function readErrors(fd: number, take: (error: DatagramError) => void): boolean {
   for (let count = 0; count < ERRORS_PER_CALL; count += 1) {
     setVector(vector, payload, PAYLOAD_ROOM);
     setOneVector(table, vector);
@@ -81,9 +81,10 @@ export function readErrors(fd: number, take: (error: DatagramError) => void): vo
     let got: number;
     do got = libc.recvmmsg(fd, PACKET_BASE + table, 1, MSG_ERRQUEUE, 0);
     while (got < 0 && errno() === EINTR);
-    if (got <= 0) return;
+    if (got <= 0) return false;
     if (parse()) take(found);
   }
+  return true;
 }
 
 function parse(): boolean {

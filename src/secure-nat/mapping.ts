@@ -82,8 +82,9 @@ export class Mapping {
     this.#onEmpty();
   }
 
-  readErrors(): void {
-    this.socket.readErrors((error) => {
+  /** True if there may be more. */
+  readErrors(): boolean {
+    return this.socket.readErrors((error) => {
       if (error.errno === EMSGSIZE && error.icmp === undefined) this.#localMtu = error.info;
       else this.#find(this.#keyAt(error.toAt))?.failed(error);
     });
@@ -97,7 +98,8 @@ export class Mapping {
   }
 
   #onEvents(events: number): void {
-    if ((events & EPOLLERR) !== 0) this.readErrors();
+    // Errors that are left would hide what has come.
+    if ((events & EPOLLERR) !== 0 && this.readErrors()) return this.#watch.again(events);
     if (!this.socket.isOpen) return;
     const hasMore = this.socket.receive((message) => {
       this.#find(this.#keyAt(message.fromAt))?.came(message);

@@ -1,4 +1,5 @@
 // A user-mode NAT with real sockets of this machine, and a guest that is a test.
+import { readdirSync, readlinkSync } from "node:fs";
 import { Epoll } from "../../src/platform/epoll.ts";
 import { IcmpErrors } from "../../src/ip-host/icmp-error.ts";
 import { noHostDrops } from "../../src/ip-host/host-drops.ts";
@@ -20,6 +21,18 @@ export const HOST = { 4: "192.168.30.1", 6: "fd00::1" } as const;
 export const GUEST = { 4: "192.168.30.10", 6: "fd00::10" } as const;
 export const FAR = { 4: "198.51.100.1", 6: "2001:db8::1" } as const;
 export const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
+
+/** Sockets of this process. The runtime closes descriptors of its own when it likes, so there may be fewer later. */
+export function openSockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      // The one that the folder itself was read by.
+      return false;
+    }
+  }).length;
+}
 
 export function openNat(more: Partial<NatDeps> = {}, mtu = 1500, open?: typeof openPing) {
   const clock = new ManualClock();

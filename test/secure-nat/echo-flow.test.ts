@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
 import { SystemError } from "../../src/base/errors.ts";
 import { PACKET_BYTES } from "../../src/platform/packet-memory.ts";
 import { closePing, openPing, openRaw } from "../../src/platform/ping-socket.ts";
 import { aimed, bytesOf, echoPayload, ipFrame } from "../ip-host/packets.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { FAR, GUEST, openNat } from "./datagram-world.ts";
+import { socketShare } from "../../src/secure-nat/socket-share.ts";
+import { FAR, GUEST, openNat, openSockets } from "./datagram-world.ts";
 
 const DATA = seededRandom(4).bytes(60_000);
 const PROTOCOL = { 4: 1, 6: 58 } as const;
@@ -47,8 +47,6 @@ function mayPing(open: typeof openPing, family: 4 | 6): boolean {
     throw thrown;
   }
 }
-
-const openDescriptors = () => readdirSync("/proc/self/fd").length;
 
 describe.each([4, 6] as const)("EchoFlow over IPv%d", (family) => {
   test.skipIf(!mayPing(openPing, family))(
@@ -151,15 +149,17 @@ describe.each([4, 6] as const)("EchoFlow over IPv%d", (family) => {
 
   test.skipIf(!mayPing(openPing, family))("ends ten seconds after the last echo", async () => {
     const nat = keep(openNat());
-    const before = openDescriptors();
+    const before = { sockets: openSockets(), share: socketShare.taken };
     nat.send(echo(family, 77, 1, DATA.subarray(0, 20)));
     await nat.frames(1);
     nat.clock.advance(9_000);
     nat.send(echo(family, 77, 2, DATA.subarray(0, 20)));
     await nat.frames(1);
     nat.clock.advance(9_999);
-    expect([nat.nat.counts.icmp, openDescriptors()]).toEqual([1, before + 1]);
+    expect([nat.nat.counts.icmp, socketShare.taken]).toEqual([1, before.share + 1]);
     nat.clock.advance(1);
-    expect([nat.nat.counts.icmp, openDescriptors(), nat.clock.pending]).toEqual([0, before, 0]);
+    expect([nat.nat.counts.icmp, nat.clock.pending]).toEqual([0, 0]);
+    expect(socketShare.taken).toBe(before.share);
+    expect(openSockets()).toBeLessThanOrEqual(before.sockets);
   });
 });
