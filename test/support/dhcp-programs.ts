@@ -17,19 +17,22 @@ export interface Granted {
   readonly dns: string;
   readonly domain: string;
   readonly ntp: string;
+  /** Option 121 as the program spells it. */
+  readonly routes: string;
   readonly leaseSeconds: string;
   readonly server: string;
 }
 
 type Names = Readonly<Record<keyof Granted, string>>;
 
-const USUAL: Names = {
+const DHCPCD: Names = {
   address: "new_ip_address",
   mask: "new_subnet_mask",
   router: "new_routers",
   dns: "new_domain_name_servers",
   domain: "new_domain_name",
   ntp: "new_ntp_servers",
+  routes: "new_classless_static_routes",
   leaseSeconds: "new_dhcp_lease_time",
   server: "new_dhcp_server_identifier",
 };
@@ -40,8 +43,14 @@ const BUSYBOX: Names = {
   dns: "dns",
   domain: "domain",
   ntp: "ntpsrv",
+  routes: "staticroutes",
   leaseSeconds: "lease",
   server: "serverid",
+};
+const NAMES: Readonly<Record<DhcpProgram, Names>> = {
+  dhcpcd: DHCPCD,
+  dhclient: { ...DHCPCD, routes: "new_rfc3442_classless_static_routes" },
+  udhcpc: BUSYBOX,
 };
 
 /** What each program says to its script once it has an address, or has it again. */
@@ -77,7 +86,7 @@ export class DhcpProgramClient {
     writeFileSync(script, scriptOf(program, device, notes));
     chmodSync(script, 0o755);
     const running = at.spawn(commandOf(program, { device, folder, script, host: name }));
-    return new DhcpProgramClient(running, notes, program === "udhcpc" ? BUSYBOX : USUAL);
+    return new DhcpProgramClient(running, notes, NAMES[program]);
   }
 
   /** All grants so far, renewals among them. */
@@ -125,13 +134,14 @@ function grantOf(text: string, names: Names): Granted {
     dns: read("dns"),
     domain: read("domain"),
     ntp: read("ntp"),
+    routes: read("routes"),
     leaseSeconds: read("leaseSeconds"),
     server: read("server"),
   };
 }
 
 function scriptOf(program: DhcpProgram, device: string, notes: string): string {
-  const names = program === "udhcpc" ? BUSYBOX : USUAL;
+  const names = NAMES[program];
   return `#!/bin/sh
 case "\${reason:-$1}" in
   PREINIT|deconfig) ip link set ${device} up ;;

@@ -12,7 +12,12 @@ import { secretFile, VpnClient, type VpnServer } from "../support/vpn.ts";
 // The virtual DHCP server of the built binary, asked by the clients that systems have.
 
 const MANY_HOSTS = join(import.meta.dir, "../support/many-hosts.py");
-const USUAL = 'dhcp = { domain = "guest.example", ntp = ["192.168.30.1"] }';
+const FULL = `dhcp = { domain = "guest.example", ntp = ["192.168.30.1"], routes = [{ to = "10.0.0.0/8", via = "192.168.30.4" }] }`;
+const ROUTES = {
+  dhclient: "8 10 192 168 30 4 0 192 168 30 1",
+  udhcpc: "10.0.0.0/8 192.168.30.4 0.0.0.0/0 192.168.30.1",
+  dhcpcd: "10.0.0.0/8 192.168.30.4 0.0.0.0/0 192.168.30.1",
+} as const;
 
 interface ShownLease {
   readonly address: string;
@@ -58,7 +63,7 @@ describeSystem("DHCP of SecureNAT", [...DHCP_PROGRAMS, ...SOFTETHER_PROGRAMS, "p
   for (const program of DHCP_PROGRAMS) {
     test(`${program} gets a lease with all that goes with it, and the same one again`, async () => {
       await using nat = await NatWorld.open();
-      const server = await nat.start(USUAL);
+      const server = await nat.start(FULL);
       const client = DhcpProgramClient.start(program, nat.guest, "eth0");
       const granted = await client.waitGranted();
       expect(granted).toEqual({
@@ -68,6 +73,7 @@ describeSystem("DHCP of SecureNAT", [...DHCP_PROGRAMS, ...SOFTETHER_PROGRAMS, "p
         dns: NAT.host,
         domain: "guest.example",
         ntp: NAT.host,
+        routes: ROUTES[program],
         leaseSeconds: "7200",
         server: NAT.host,
       });
