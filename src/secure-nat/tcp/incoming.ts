@@ -40,6 +40,10 @@ class Incoming {
     return true;
   }
 
+  isResetAt(sequence: number): boolean {
+    return (this.flags & TCP_FLAG.RST) !== 0 && this.sequence === sequence;
+  }
+
   #aim(at: number): void {
     const address = PACKET_BASE + at;
     PACKET_VIEW.setUint32(loneVectorAt, address >>> 0, true);

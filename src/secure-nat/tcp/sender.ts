@@ -13,11 +13,15 @@ import { RttEstimator } from "./rtt.ts";
 import { Scoreboard } from "./scoreboard.ts";
 import { MAX_SUPER_BYTES } from "./segment-writer.ts";
 import { SendBuffer } from "./send-buffer.ts";
+import { SendWindow } from "./send-window.ts";
 import { CHUNK_BYTES, type SendChunk } from "./tcp-io.ts";
 import type { TcpStats } from "./tcp-stats.ts";
 
 /** What a connection may have waiting however small its window is: the socket is not read for each segment. */
 const LEAST_BUFFER_BYTES = 262_144;
+/** What goes out while much waits is sent at once: it is still in the processor's cache. */
+const WRITE_THROUGH_BYTES = 32_768;
+const WRITE_QUANTUM_BYTES = 262_144;
 /** While the window is at least so many segments, small super-frames wait for more room in it. */
 const DEFER_SEGMENTS = 16;
 const DEFER_SHARE = 8;
@@ -27,8 +31,6 @@ const LONE_TAIL_MS = 200;
 const LEAST_PROBE_MS = 5;
 /** A peer from which nothing came for so long while it should have answered is gone (RFC 1122 4.2.3.5 R2). */
 const GIVE_UP_MS = 120_000;
-/** A window may be closed this long: what waits behind it is not wanted any more (robustness.md IP-14). */
-const MAX_CLOSED_WINDOW_MS = 1_800_000;
 
 /** Sends the range of the stream from `start` to `end`, FIN included where it goes past the data; false: no room now. */
 export type Transmit = (start: number, bytes: number, flags: number) => boolean;
@@ -45,14 +47,12 @@ export class TcpSender {
   readonly buffer: SendBuffer;
   readonly congestion: Congestion;
   readonly recovery: LossRecovery;
+  readonly window = new SendWindow();
   readonly mss: number;
   readonly #pool: ChunkPool;
   readonly #stats: TcpStats;
   readonly #transmit: Transmit;
   readonly #timestamp: () => number;
-  /** Right edge of the peer's window, as a position; the largest window it ever offered. */
-  #edge = 0;
-  #maxWindow = 0;
   #isFinQueued = false;
   #isLimiting = false;
   #lastSent = 0;
@@ -60,9 +60,6 @@ export class TcpSender {
   /* Deadlines by the clock; Infinity while not set. */
   #retransmitAt = Infinity;
   #probeAt = Infinity;
-  #persistAt = Infinity;
-  #persists = 0;
-  #closedSince = 0;
   /** When the peer last said something; what was sent before is answered. */
   #heardAt = 0;
   /** End of the tail that was probed, negative without; and whether it had been sent before. */
@@ -100,7 +97,8 @@ export class TcpSender {
     );
     // Many at once share what there is.
     const share = Math.max((this.#pool.left * CHUNK_BYTES) / 4, CHUNK_BYTES);
-    return Math.max(0, Math.min(wanted, share) - (this.buffer.end - this.board.acknowledged));
+    const held = this.buffer.end - this.board.acknowledged;
+    return Math.max(0, Math.floor(Math.min(wanted, share)) - held);
   }
 
   /** Gives the room, if it has grown by enough since this was asked last for its owner to be told. */
@@ -121,6 +119,7 @@ export class TcpSender {
       this.congestion.rest(now - this.#lastSent);
     }
     this.buffer.push(chunk);
+    if (this.unsent >= WRITE_THROUGH_BYTES) this.output(now, WRITE_QUANTUM_BYTES);
     this.#lastRoom = this.room;
   }
 
@@ -175,8 +174,7 @@ export class TcpSender {
       this.board.sent(end, now);
       this.#sentAt(now);
       this.#setProbe(now);
-      this.#persistAt = Infinity;
-      this.#persists = 0;
+      this.window.isMoving();
       left -= bytes;
     }
     this.#watchWindow(now);
@@ -188,7 +186,7 @@ export class TcpSender {
     const { flight } = this.board;
     const { window } = this.congestion;
     const byCongestion = Math.max(window - flight, flight === 0 ? this.mss : 0);
-    const byPeer = this.#edge - start;
+    const byPeer = this.window.edge - start;
     const most = Math.min(
       pending,
       byCongestion,
@@ -204,7 +202,7 @@ export class TcpSender {
     const whole = Math.max(most - (most % this.mss), 0);
     if (whole > 0) return whole;
     // A peer whose whole window is less than a segment.
-    const isHalf = most > 0 && byPeer <= byCongestion && most >= this.#maxWindow / 2;
+    const isHalf = most > 0 && byPeer <= byCongestion && most >= this.window.largest / 2;
     return isHalf && flight === 0 ? most : 0;
   }
 
@@ -225,18 +223,6 @@ export class TcpSender {
   }
 
   /* 3. Acknowledge */
-
-  /** Tells of the window of a segment that is newer than the last (RFC 9293 3.10.7.4). True if it is what it was. */
-  offer(acknowledged: number, window: number): boolean {
-    const isSame = acknowledged + window === this.#edge;
-    this.#edge = acknowledged + window;
-    this.#maxWindow = Math.max(this.#maxWindow, window);
-    return isSame;
-  }
-
-  get maxWindow(): number {
-    return this.#maxWindow;
-  }
 
   /** Position that a sequence number near what was sent stands for. */
   positionOf(sequence: number, initialSequence: number): number {
@@ -317,7 +303,7 @@ export class TcpSender {
   /* 4. Timers */
 
   get deadline(): number {
-    return Math.min(this.#retransmitAt, this.#probeAt, this.#persistAt, this.recovery.reorderAt);
+    return Math.min(this.#retransmitAt, this.#probeAt, this.window.askAt, this.recovery.reorderAt);
   }
 
   /** Does what is due. False if the peer is to be given up. */
@@ -331,14 +317,11 @@ export class TcpSender {
       this.#probeAt = Infinity;
       this.#retransmitAt = now + this.rtt.rto;
     } else if (now >= this.#probeAt) this.#probeTail(now);
-    if (now >= this.#persistAt) {
-      if (now - this.#heardAt >= GIVE_UP_MS) return false;
-      if (now - this.#closedSince >= MAX_CLOSED_WINDOW_MS) return false;
-      this.#persists += 1;
+    if (now >= this.window.askAt) {
+      if (now - this.#heardAt >= GIVE_UP_MS || !this.window.asked(now, this.rtt.rto)) return false;
       this.#stats.windowProbes += 1;
       // A byte that was acknowledged already: whoever gets it must answer with its window (RFC 9293 3.10.7.4).
       this.#transmit(this.board.acknowledged - 1, 0, TCP_FLAG.ACK);
-      this.#persistAt = now + this.#persistMs;
     }
     return true;
   }
@@ -362,7 +345,7 @@ export class TcpSender {
     this.#probeAt = Infinity;
     const { board } = this;
     const start = board.next;
-    const fresh = Math.min(this.unsent, this.mss, this.#edge - start);
+    const fresh = Math.min(this.unsent, this.mss, this.window.edge - start);
     if (fresh > 0) {
       if (!this.#send(start, start + fresh)) return;
       board.sent(start + fresh, now);
@@ -382,18 +365,9 @@ export class TcpSender {
   /** With bytes that wait, none under way and no window for them the peer must be asked now and then. */
   #watchWindow(now: number): void {
     const isStuck = this.unsent > 0 && this.board.next === this.board.acknowledged;
-    if (!isStuck) {
-      this.#persistAt = Infinity;
-      this.#persists = 0;
-    } else if (this.#persistAt === Infinity) {
-      this.#closedSince = now;
-      this.#heardAt = now;
-      this.#persistAt = now + this.#persistMs;
-    }
-  }
-
-  get #persistMs(): number {
-    return Math.min(this.rtt.rto * 2 ** this.#persists, 60_000);
+    if (!isStuck) return this.window.isMoving();
+    if (this.window.askAt === Infinity) this.#heardAt = now;
+    this.window.isStuck(now, this.rtt.rto);
   }
 
   close(): void {
@@ -401,7 +375,7 @@ export class TcpSender {
     this.buffer.close();
     this.#retransmitAt = Infinity;
     this.#probeAt = Infinity;
-    this.#persistAt = Infinity;
+    this.window.isMoving();
     this.recovery.reorderAt = Infinity;
   }
 }

@@ -101,7 +101,8 @@ export class TcpStack {
     const soiled = this.#soiled;
     for (let n = 0; n < soiled.length; n += 1) {
       const connection = soiled[n]!;
-      if (connection.flush(QUANTUM_BYTES)) soiled.push(connection);
+      const isMore = connection.flush(QUANTUM_BYTES);
+      if (isMore) soiled.push(connection);
       else connection.isSoiled = false;
       if (outbox.waitingBytes < DRAIN_BYTES) continue;
       outbox.drain();

@@ -2,7 +2,15 @@
 // ahead of a gap byte by byte, and closes when all is sent and all has come. It opens, as guests do.
 import type { ManualClock } from "../../support/manual-clock.ts";
 import { TCP_FLAG, type TcpSegment } from "../../../src/wire/tcp.ts";
-import { byteAt, type GuestSegment, optionsOf, sack, stream, synOptions, timestamps } from "./tcp-world.ts";
+import {
+  byteAt,
+  type GuestSegment,
+  optionsOf,
+  sack,
+  stream,
+  synOptions,
+  timestamps,
+} from "./tcp-world.ts";
 
 export interface PlainSettings {
   readonly initial: number;

@@ -12,7 +12,13 @@ import type { TcpCloseReason, TcpIo } from "../../../src/secure-nat/tcp/tcp-io.t
 import { TcpStack } from "../../../src/secure-nat/tcp/tcp-stack.ts";
 import { encodeEthernet, tryParseEthernet } from "../../../src/wire/ethernet.ts";
 import { encodeIpv4Packet, IP_PROTOCOL, tryParseIpv4Packet } from "../../../src/wire/ipv4.ts";
-import { encodeTcp, TCP_FLAG, TcpOptions, type TcpSegment, tryParseTcp } from "../../../src/wire/tcp.ts";
+import {
+  encodeTcp,
+  TCP_FLAG,
+  TcpOptions,
+  type TcpSegment,
+  tryParseTcp,
+} from "../../../src/wire/tcp.ts";
 import { framesOf, runOf } from "../../support/array-port.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
@@ -130,7 +136,16 @@ export class TcpWorld {
   readonly guestInitial: number;
   hostInitial = 0;
 
-  constructor(settings: { guestInitial?: number; innerPort?: number; isPlainReset?: boolean; maxBytes?: number; clock?: ManualClock; mtu?: number } = {}) {
+  constructor(
+    settings: {
+      guestInitial?: number;
+      innerPort?: number;
+      isPlainReset?: boolean;
+      maxBytes?: number;
+      clock?: ManualClock;
+      mtu?: number;
+    } = {},
+  ) {
     this.clock = settings.clock ?? new ManualClock();
     this.guestInitial = settings.guestInitial ?? 1000;
     this.innerPort = settings.innerPort ?? 40_000;
@@ -207,7 +222,11 @@ export class TcpWorld {
   }
 
   /** Handshake: SYN with these options, SYN+ACK, ACK; gives the SYN+ACK. */
-  establish(options = synOptions(), window = 0xffff, ackOptions?: (answer: TcpSegment) => Uint8Array): TcpSegment {
+  establish(
+    options = synOptions(),
+    window = 0xffff,
+    ackOptions?: (answer: TcpSegment) => Uint8Array,
+  ): TcpSegment {
     this.send({ seq: this.guestInitial, flags: TCP_FLAG.SYN, window, options });
     this.connection.open();
     this.stack.flush();
@@ -242,7 +261,8 @@ export class TcpWorld {
 
   /** The one segment that the guest has heard. */
   take(): TcpSegment {
-    if (this.heard.length !== 1) throw new Error(`${this.heard.length} segments were heard: ${this.told}`);
+    if (this.heard.length !== 1)
+      throw new Error(`${this.heard.length} segments were heard: ${this.told}`);
     return this.heard.pop()!;
   }
 
@@ -252,11 +272,15 @@ export class TcpWorld {
 
   /** As text, numbers counted from the initial ones: flags, bytes from:to, ack. */
   get told(): string {
-    return this.takeAll().map((segment) => this.tell(segment)).join(", ");
+    return this.takeAll()
+      .map((segment) => this.tell(segment))
+      .join(", ");
   }
 
   tell(segment: TcpSegment): string {
-    const names = (["SYN", "FIN", "RST", "PSH", "ACK"] as const).filter((name) => segment.flags & TCP_FLAG[name]);
+    const names = (["SYN", "FIN", "RST", "PSH", "ACK"] as const).filter(
+      (name) => segment.flags & TCP_FLAG[name],
+    );
     const letters = names.map((name) => (name === "ACK" ? "." : name[0])).join("");
     const from = (segment.sequence - this.hostInitial) | 0;
     const ack = (segment.acknowledgment - this.guestInitial) | 0;
@@ -267,7 +291,8 @@ export class TcpWorld {
     this.stack.close();
     outbox.drain();
     if (this.clock.pending !== 0) throw new Error(`${this.clock.pending} timers are left`);
-    if (this.stack.chunks.taken !== 0) throw new Error(`${this.stack.chunks.taken} chunks are left`);
+    if (this.stack.chunks.taken !== 0)
+      throw new Error(`${this.stack.chunks.taken} chunks are left`);
   }
 }
 
@@ -284,7 +309,11 @@ export function ethernet(segment: Uint8Array): Uint8Array {
 
 /** MSS, SACK permitted, timestamps, window scale: each as asked for. */
 export function synOptions(
-  offer: { mss?: number; sack?: boolean; timestamp?: number; scale?: number } = { mss: 1460, sack: true, scale: 7 },
+  offer: { mss?: number; sack?: boolean; timestamp?: number; scale?: number } = {
+    mss: 1460,
+    sack: true,
+    scale: 7,
+  },
 ): Uint8Array {
   const bytes: number[] = [];
   if (offer.mss !== undefined) bytes.push(2, 4, offer.mss >> 8, offer.mss & 255);
