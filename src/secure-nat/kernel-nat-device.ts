@@ -1,5 +1,6 @@
 // Between guests and the kernel: IP packets go into a TUN as they are, super-frames included, and what comes out of it
 // gets an Ethernet header, so that it enters the hub as what comes from any device does (bridge/device-ingress.ts).
+import { type Ipv4, readIpv4 } from "../base/ip.ts";
 import { type MacAddress, writeMac } from "../base/mac.ts";
 import { ETHERNET_HEADER_BYTES, ETHER_TYPE } from "../wire/ethernet.ts";
 import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
@@ -30,16 +31,26 @@ export class GuestDevice implements FrameDevice {
   readonly #tun: FrameDevice;
   readonly #guests: GuestTable;
   readonly #mac: MacAddress;
+  readonly #onUnknown: (address: Ipv4) => void;
   /** Packets from outside for whom no guest is known. */
   unknown = 0;
 
-  /** @param mac whom the guests' frames come from */
-  constructor(tun: FrameDevice, guests: GuestTable, mac: MacAddress) {
+  /**
+   * @param mac whom the guests' frames come from
+   * @param onUnknown there was a packet for an address that no guest is known to have
+   */
+  constructor(
+    tun: FrameDevice,
+    guests: GuestTable,
+    mac: MacAddress,
+    onUnknown: (address: Ipv4) => void,
+  ) {
     this.name = tun.name;
     this.fd = tun.fd;
     this.#tun = tun;
     this.#guests = guests;
     this.#mac = mac;
+    this.#onUnknown = onUnknown;
   }
 
   frameAt = 0;
@@ -62,6 +73,7 @@ export class GuestDevice implements FrameDevice {
       : this.#guests.macOf(PACKET_BYTES, ipAt + 24, 16);
     if (to === undefined) {
       this.unknown += 1;
+      if (isV4) this.#onUnknown(readIpv4(PACKET_BYTES, ipAt + 16));
       return 0;
     }
     PACKET_BYTES.copyWithin(at, from, ipAt);

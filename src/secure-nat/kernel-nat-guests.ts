@@ -1,5 +1,4 @@
-// Where answers to guests go: the MAC behind an inner address, as its own packets tell it (hub.md 11.2). The kernel
-// answers only whom it has heard, so that nobody needs to be asked for.
+// Where answers to guests go: the MAC behind an inner address, as its own packets tell it (hub.md 11.2).
 import type { Clock } from "../base/clock.ts";
 import { MAX_NEIGHBORS, OWNERSHIP_MS } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";

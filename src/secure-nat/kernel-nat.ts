@@ -4,13 +4,14 @@
 // Flows are the kernel's: their entries, time-outs and logs are not ours (conntrack(8) shows them).
 import type { Clock } from "../base/clock.ts";
 import { SystemError, VpnError } from "../base/errors.ts";
-import type { Net } from "../base/ip.ts";
-import { readMac } from "../base/mac.ts";
+import { type Ipv4, type Net, netContains } from "../base/ip.ts";
+import { MAC_BROADCAST, MAC_ZERO, type MacAddress, readMac } from "../base/mac.ts";
 import { DeviceIngress } from "../bridge/device-ingress.ts";
 import { type DeviceStats, emptyDeviceStats } from "../bridge/device-stats.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { HostLink } from "../ip-host/link.ts";
+import { outbox } from "../ip-host/outbox.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { Log } from "../observe/log.ts";
 import { trySetting, writeSetting } from "../platform/interface-setting.ts";
@@ -21,6 +22,8 @@ import { PACKET_BYTES } from "../platform/packet-memory.ts";
 import type { Poller } from "../platform/poller.ts";
 import { sharedPoller } from "../platform/shared-poller.ts";
 import { openTun, type Tun } from "../platform/tun.ts";
+import { ARP_OPERATION } from "../wire/arp.ts";
+import { sendArp } from "./arp-sender.ts";
 import type { OwnPlaces } from "./destination-rule.ts";
 import { GuestDevice } from "./kernel-nat-device.ts";
 import {
@@ -41,10 +44,12 @@ import {
 } from "./kernel-nat-place.ts";
 import { kernelNatRules, type KernelNatPlace } from "./kernel-nat-rules.ts";
 import type { Nat, NatCounts, NatEntry } from "./nat.ts";
-import type { HostAddresses } from "./virtual-host.ts";
+import { type HostAddresses, ipv4Address } from "./virtual-host.ts";
 
 /** Ports that we listen on change seldom; they are looked at so often, while packets pass. */
 const LOOK_MS = 1000;
+/** Between two questions who has an address. */
+const ASK_MS = 50;
 
 export interface KernelNatDeps {
   readonly hub: string;
@@ -74,6 +79,7 @@ export class KernelNat implements Nat {
   readonly #index: number;
   #rules = "";
   #lookedAt = -Infinity;
+  #askedAt = -Infinity;
   #isClosed = false;
 
   /**
@@ -101,7 +107,7 @@ export class KernelNat implements Nat {
     try {
       this.#setUp(tun, nets);
       this.#guests = new GuestTable(clock);
-      this.#device = new GuestDevice(tun, this.#guests, link.mac);
+      this.#device = new GuestDevice(tun, this.#guests, link.mac, (address) => this.#ask(address));
       const poller = deps.poller ?? sharedPoller;
       this.#ingress = new DeviceIngress(this.#device, poller, this.stats, (errno) =>
         this.#lost(errno),
@@ -145,6 +151,12 @@ export class KernelNat implements Nat {
     this.stats.egressBytes += packet.ipEnd - packet.ipAt;
   }
 
+  heard(address: Ipv4, mac: MacAddress): void {
+    const { v4 } = this.#place;
+    const { bytes } = ipv4Address(address);
+    if (netContains(v4, { family: 4, bytes })) this.#guests.heard(bytes, 0, 4, mac);
+  }
+
   handled(): void {
     // Packets went to the kernel as they came.
   }
@@ -176,6 +188,26 @@ export class KernelNat implements Nat {
     this.#device.close();
     this.#guests.clear();
     this.#removeRules();
+  }
+
+  /**
+   * Somebody forwards to a guest that has not spoken yet: by the time the sender tries again it has answered. Few are
+   * asked for, since whoever sends to a whole network would have all asked for.
+   */
+  #ask(address: Ipv4): void {
+    const { addresses, clock, link } = this.#deps;
+    const now = clock.now();
+    if (this.#isClosed || address === addresses.v4 || now - this.#askedAt < ASK_MS) return;
+    this.#askedAt = now;
+    sendArp(link, {
+      operation: ARP_OPERATION.REQUEST,
+      senderMac: link.mac,
+      senderIp: addresses.v4,
+      targetMac: MAC_ZERO,
+      targetIp: address,
+      to: MAC_BROADCAST,
+    });
+    queueMicrotask(() => outbox.drain());
   }
 
   #isGuest(at: number, length: 4 | 16): boolean {

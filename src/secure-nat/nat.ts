@@ -1,5 +1,5 @@
 // NAT wholly in user mode: each flow of the inside has a socket of this machine (hub.md 11.3).
-import { formatAddress, type IpAddress } from "../base/ip.ts";
+import { formatAddress, type IpAddress, type Ipv4 } from "../base/ip.ts";
 import { MAX_HALF_OPEN_PER_ADDRESS } from "../base/limits.ts";
 import { type MacAddress, readMac } from "../base/mac.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
@@ -24,6 +24,8 @@ export interface Nat {
   readonly takesFragments?: boolean;
   /** A packet of the inside that is for nobody in it, with a TTL of 2 or more; whole, unless it takes fragments. */
   receive(packet: PacketView): void;
+  /** Somebody has said by ARP who has an address. */
+  heard?(address: Ipv4, mac: MacAddress): void;
   /** All packets of the event were received. */
   handled(): void;
   reconfigure(config: SecureNatConfig): void;

@@ -134,6 +134,7 @@ export class VirtualHost implements PacketHandler {
     if (arp.senderMac === link.mac) return;
     this.#probes.heard(arp);
     if (arp.senderIp === addresses.v4) return this.#spoofed(arp.senderMac);
+    this.#deps.services.nat?.heard?.(arp.senderIp, arp.senderMac);
     if (arp.operation !== ARP_OPERATION.REQUEST || arp.targetIp !== addresses.v4) return;
     sendArp(link, {
       operation: ARP_OPERATION.REPLY,

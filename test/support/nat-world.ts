@@ -222,12 +222,12 @@ export class NatWorld implements AsyncDisposable {
   }
 
   /**
-   * A web server at inet: GET /noise/BYTES gives bytes that never repeat, POST answers with the count and SHA-256 of
+   * A web server, at inet unless told: GET /noise/BYTES gives bytes that never repeat, POST answers with the count and SHA-256 of
    * the body in JSON, GET / the address of who asks.
    */
-  async serveWeb(): Promise<Running> {
-    const web = this.inet.spawn([process.execPath, NAT_PEER, String(WEB_PORT)]);
-    await this.inet.waitListening(WEB_PORT);
+  async serveWeb(at: Namespace = this.inet): Promise<Running> {
+    const web = at.spawn([process.execPath, NAT_PEER, String(WEB_PORT)]);
+    await at.waitListening(WEB_PORT);
     return web;
   }
 

@@ -97,6 +97,20 @@ describeSystem('vpn server with nat = "kernel"', ["nft", "curl", "traceroute", "
     expect(await traces()).toEqual(NOTHING);
   });
 
+  test("lets this machine forward a port to a guest that has said nothing yet", async () => {
+    nat = await NatWorld.open();
+    await nat.start(KERNEL);
+    const rule =
+      "table ip forward { chain prerouting { type nat hook prerouting priority dstnat; " +
+      "tcp dport 8080 dnat to 192.168.30.50:80; }; }";
+    await nat.server.check(["nft", "-f", "-"], { stdin: rule.replaceAll("; ", ";\n") });
+    await nat.guest.address("eth0", "192.168.30.50/24");
+    await nat.guest.ip("route", "add", "default", "via", NAT.host);
+    await nat.serveWeb(nat.guest);
+    const ask = `curl -sS ${DEADLINE.join(" ")} http://${OUTSIDE.server}`;
+    expect(await sh(nat.inet, `${ask}:8080/`)).toBe(`::ffff:${OUTSIDE.inet}`);
+  });
+
   test("changes to and from the user-mode NAT while it runs", async () => {
     nat = await NatWorld.open();
     const server = await nat.start();
