@@ -214,7 +214,8 @@ class TcpFlow implements Flow, TcpIo {
     if (target === undefined) return;
     let bytes = 0;
     while (target.isReadable) {
-      const room = Math.min(this.#machine.sendRoom, CHUNK_BYTES);
+      // Whole bytes: a read of none looks like the end of all.
+      const room = Math.min(Math.floor(this.#machine.sendRoom), CHUNK_BYTES);
       if (room === 0) return;
       if (bytes >= NAT_READ_BYTES_PER_TURN) return target.readLater();
       const chunk = this.#machines.chunks.take();

@@ -473,6 +473,28 @@ describe("TCP flow, relay", () => {
     expect(world.machine.calls).toEqual(["open", "finish"]);
   });
 
+  test("part of a byte is no room: nothing ends, and nothing is forgotten", async () => {
+    const { port, sockets } = await listen(() => undefined);
+    world.begin("127.0.0.1", port);
+    await until("the target's accept", () => world.machine.calls.includes("open"));
+    world.machine.window = 0.5;
+    sockets[0]!.write("abcdefgh");
+    world.machine.establish();
+    for (const [grown, received] of [
+      [0, ""],
+      [3, "abc"],
+      [0.25, "abc"],
+      [5, "abcdefgh"],
+    ] as const) {
+      world.machine.acknowledge(grown);
+      world.flushAll();
+      await until("the bytes", () => world.machine.received === received);
+      await Bun.sleep(2);
+      expect(world.machine.received).toBe(received);
+      expect(world.machine.isFinished).toBeFalse();
+    }
+  });
+
   test("one flow reads its share of a turn, and goes on in the next", async () => {
     const bytes = 4 << 20;
     const { port } = await listen((socket) => socket.write(Buffer.alloc(bytes, "z")));
