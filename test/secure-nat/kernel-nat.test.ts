@@ -271,6 +271,27 @@ describeSystem("KernelNat", ["nft"], () => {
     await answered(3);
   });
 
+  test("bounds the entries of one guest", async () => {
+    const config = { maxEntriesPerAddress: 2 };
+    const { cable, send } = open({ config });
+    const ends = { source: GUEST[4], destination: OUTER[4] };
+    const begin = (port: number) =>
+      send(
+        ipFrame({ ...ends, protocol: 17, payload: udpPayload(ends, port, 9, new Uint8Array(8)) }),
+      );
+    /** Ports whose datagrams were refused: an ICMP error quotes them. */
+    const refused = new Set<number>();
+    await until("the third to be refused", () => {
+      for (const port of [5001, 5002, 5003]) begin(port);
+      for (const packet of cable.takePackets()) {
+        const isRefusal = packet[9] === 1 && packet[20] === 3 && packet[21] === 13;
+        if (isRefusal) refused.add((packet[48]! << 8) | packet[49]!);
+      }
+      return refused.has(5003);
+    });
+    expect([...refused]).toEqual([5003]);
+  });
+
   test("lets nobody but guests through, and nobody to guests", async () => {
     const { send } = open();
     send(ping(4));
