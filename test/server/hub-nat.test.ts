@@ -4,6 +4,7 @@ import { tryParseIpv4 } from "../../src/base/ip.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import type { HubConfig } from "../../src/config/server-config.ts";
 import type { HubHost } from "../../src/server/hub-host.ts";
+import type { OpenSession } from "../../src/server/stay.ts";
 import { arp, BROADCAST, mac } from "../hub/frames.ts";
 import { readServer } from "../config/fixture.ts";
 import { ArrayPort } from "../support/array-port.ts";
@@ -138,6 +139,32 @@ describe("HubNat", () => {
     isBroken = false;
     at.clock.advance(10_000);
     expect(host.nat.status).toMatchObject({ status: "operating", session: "SID-SECURENAT-1" });
+  });
+
+  test("a user has the address of his table, else that of RADIUS, while his session lasts", async () => {
+    const alice = '[hub.office.user.alice]\nanonymous = true\naddress = "192.168.30.5"';
+    const bob = "[hub.office.user.bob]\nanonymous = true";
+    const host = await start(`securenat = true\n${alice}\n${bob}`);
+    const enter = (user: string, number: number) => {
+      const name = host.nextSessionName(user);
+      const cable = new ArrayPort(name);
+      const port = host.hub.attach(cable, { kind: "bridge", user, name, policy: DEFAULT_POLICY });
+      const open = {
+        session: { name, close: () => undefined },
+        port,
+        user,
+      } as unknown as OpenSession;
+      const account = host.accounts.get(user)!;
+      const grants = { framedAddress: "192.168.30.6" };
+      host.add(open, { kind: "admitted", name: user, account, grants });
+      cable.send(arp({ to: BROADCAST, from: mac(number), ip: 0 }));
+      return open;
+    };
+    const [first] = [enter("alice", 1), enter("bob", 2)];
+    const found = () => [1, 2, 3].map((number) => host.fixedAddressOf(mac(number)));
+    expect(found()).toEqual([ip("192.168.30.5"), ip("192.168.30.6"), undefined]);
+    host.remove(first, "closed");
+    expect(found()).toEqual([undefined, ip("192.168.30.6"), undefined]);
   });
 
   test("remove() tells what is not there", async () => {
