@@ -117,7 +117,7 @@ export class Links {
 }
 
 /** `"192.0.2.1:443"` as status has it; a name, behind a proxy, is no address that anybody here would reach. */
-function endpointsOf(written: string | undefined): Endpoint[] {
+export function endpointsOf(written: string | undefined): Endpoint[] {
   const found = written === undefined ? undefined : tryParseServerAddress(written, 0);
   const address = found === undefined ? undefined : tryParseAddress(found.host);
   return found === undefined || address === undefined ? [] : [{ address, port: found.port }];

@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { formatAddress } from "../../src/base/ip.ts";
 import type { CascadeConfig } from "../../src/config/cascade-shape.ts";
 import { DEFAULT_WISHES } from "../../src/config/client-config.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import type { ServerConfig } from "../../src/config/server-config.ts";
+import { endpointsOf } from "../../src/server/links.ts";
 import type { Peer } from "../support/peer.ts";
 import { until } from "../support/process.ts";
 import {
@@ -163,4 +165,16 @@ describe("Links", () => {
       status: "Offline (Stopped)",
     });
   });
+});
+
+test.each([
+  ["192.0.2.1:443", "192.0.2.1 443"],
+  ["[2001:db8::20]:992", "2001:db8::20 992"],
+  ["vpn.example.com:443", undefined],
+  [undefined, undefined],
+])("endpointsOf() of %p is where a NAT must not go", (written, expected) => {
+  const found = endpointsOf(written).map(
+    ({ address, port }) => `${formatAddress(address.bytes)} ${port}`,
+  );
+  expect(found).toEqual(expected === undefined ? [] : [expected]);
 });
