@@ -131,10 +131,6 @@ export class Mappings {
     this.#kind = kind;
   }
 
-  get size(): number {
-    return this.#all.size;
-  }
-
   /** The mapping of the inner address and port, a new one if need be. @throws SystemError if there can be none */
   of({ inner, innerPort }: FlowEnds, host: FlowHost, ttl: number): Mapping {
     const key = `${formatAddress(inner.bytes)} ${innerPort}`;
