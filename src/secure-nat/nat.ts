@@ -147,10 +147,15 @@ export class UserNat implements Nat, FlowHost {
     const innerPort = PACKET_VIEW.getUint16(l4At);
     const outerPort = PACKET_VIEW.getUint16(l4At + 2);
     if (innerPort === 0 || outerPort === 0) return void (drops.header += 1);
+    const isOpening = (flags & (FLAG.SYN | FLAG.ACK)) === FLAG.SYN;
     const flow = this.#table.find(packet, "tcp", innerPort, outerPort);
-    if (flow !== undefined) return flow.receive(packet);
+    if (flow !== undefined) {
+      flow.receive(packet);
+      // A SYN ends a connection in TIME-WAIT, and begins the next one (RFC 9293 3.10.7.4).
+      if (!isOpening || this.#records.has(flow)) return;
+    }
     if ((flags & FLAG.RST) !== 0) return;
-    if ((flags & (FLAG.SYN | FLAG.ACK)) !== FLAG.SYN) return this.#deps.reset(packet);
+    if (!isOpening) return this.#deps.reset(packet);
     this.#open(packet, "tcp", innerPort, outerPort);
   }
 

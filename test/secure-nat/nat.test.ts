@@ -130,6 +130,17 @@ describe("UserNat", () => {
     }
   });
 
+  test("makes a new flow of the SYN that ends an old one", () => {
+    const { nat, flows } = open();
+    nat.receive(tcp(FLAG.SYN));
+    flows[0]!.onReceive = () => nat.ended(flows[0]!);
+    nat.receive(tcp(FLAG.SYN));
+    expect(flows.map(({ received }) => received)).toEqual([2, 1]);
+    flows[1]!.onReceive = () => nat.ended(flows[1]!);
+    nat.receive(tcp(FLAG.ACK));
+    expect(flows).toHaveLength(2);
+  });
+
   test("answers a segment of no flow with a reset, unless it is one", () => {
     const { nat, flows, told } = open();
     nat.receive(tcp(FLAG.ACK));
