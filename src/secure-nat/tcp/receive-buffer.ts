@@ -17,7 +17,12 @@ export interface Vectors {
   count: number;
 }
 
-const shown: Vectors = { at: 0, count: 0 };
+/** One that says how long it is in all. */
+export interface Payload extends Vectors {
+  bytes: number;
+}
+
+const shown: Vectors = { at: vectorsAt, count: 0 };
 
 export class ReceiveBuffer {
   readonly #chunks: ChunkSource;
@@ -33,7 +38,7 @@ export class ReceiveBuffer {
    * Copies the part from `skip` to `end` of a payload to `position` of the stream, counted from its first byte. Gives
    * the bytes copied: fewer if there was no chunk left.
    */
-  store(position: number, payload: Vectors, skip: number, end: number): number {
+  store(position: number, payload: Payload, skip: number, end: number): number {
     const parts = trim(payload, skip, end);
     let at = position;
     for (let n = 0; n < parts.count; n += 1) {
@@ -55,7 +60,7 @@ export class ReceiveBuffer {
   }
 
   /** What is stored from `start` to `end`, or as much of it as one array of vectors can show. */
-  show(start: number, end: number): Vectors & { bytes: number } {
+  show(start: number, end: number): Payload {
     let at = start;
     let count = 0;
     for (; at < end && count < MAX_VECTORS; count += 1) {
@@ -101,24 +106,22 @@ export class ReceiveBuffer {
 }
 
 /** The part from `skip` to `end` of a payload; the whole payload as it lies, or a copy of its vectors. */
-export function trim(payload: Vectors, skip: number, end: number): Vectors {
+export function trim(payload: Payload, skip: number, end: number): Vectors {
+  if (skip === 0 && end >= payload.bytes) return payload;
   let count = 0;
   let at = 0;
-  let isWhole = skip === 0;
   for (let n = 0; n < payload.count; n += 1) {
     const entry = payload.at + n * VECTOR_BYTES;
     const bytes = PACKET_VIEW.getUint32(entry + 8, true);
     const from = Math.max(skip - at, 0);
     const to = Math.min(end - at, bytes);
-    if (to < bytes) isWhole = false;
     if (from < to && count < MAX_VECTORS) {
       setVector(count, addressOf(entry) + from, to - from);
       count += 1;
     }
     at += bytes;
   }
-  shown.at = isWhole ? payload.at : vectorsAt;
-  shown.count = isWhole ? payload.count : count;
+  shown.count = count;
   return shown;
 }
 

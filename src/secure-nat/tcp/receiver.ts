@@ -7,7 +7,7 @@
 import { MAX_TCP_BUFFER_BYTES } from "../../base/limits.ts";
 import { PACKET_VIEW } from "../../platform/packet-memory.ts";
 import { GapList, type StreamRange } from "./gap-list.ts";
-import { ReceiveBuffer, trim, type Vectors } from "./receive-buffer.ts";
+import { ReceiveBuffer, type Payload, trim } from "./receive-buffer.ts";
 import type { ChunkSource, TcpIo } from "./tcp-io.ts";
 import type { TcpStats } from "./tcp-stats.ts";
 
@@ -49,7 +49,7 @@ export class TcpReceiver {
   #tuneStarted = 0;
   /** What came twice, for the next acknowledgment to tell (RFC 2883); empty where both are equal. */
   readonly repeat = { start: 0, end: 0 };
-  readonly #payload: Vectors = { at: 0, count: 0 };
+  readonly #payload: Payload = { at: 0, count: 0, bytes: 0 };
   readonly #latest: StreamRange[] = [];
   /** Milliseconds of a round trip, as far as is known, for the window's tuning. */
   roundTripMs = 0;
@@ -93,6 +93,7 @@ export class TcpReceiver {
     }
     this.#payload.at = vectorAt;
     this.#payload.count = vectors;
+    this.#payload.bytes = bytes;
     /* 1. Trim */
     const end = Math.min(position + bytes, this.edge, this.finAt < 0 ? Infinity : this.finAt);
     if (position < this.next) {
