@@ -132,22 +132,20 @@ class ScriptedWay implements FrameSink {
 
 type Timer = ReturnType<typeof setTimeout>;
 
-export class TcpLab implements AsyncDisposable {
+export class TcpLab {
   readonly #world: World;
-  readonly #closers: (() => void)[] = [];
   readonly #family: 4 | 6;
-  guest!: Namespace;
+  readonly guest: Namespace;
   #taps = 0;
 
-  private constructor(world: World, family: 4 | 6) {
+  private constructor(world: World, guest: Namespace, family: 4 | 6) {
     this.#world = world;
+    this.guest = guest;
     this.#family = family;
   }
 
   static async open(world: World, family: 4 | 6 = 4): Promise<TcpLab> {
-    const lab = new TcpLab(world, family);
-    lab.guest = await world.namespace("guest");
-    return lab;
+    return new TcpLab(world, await world.namespace("guest"), family);
   }
 
   /** The guest against SecureNAT's machine. */
@@ -205,10 +203,6 @@ export class TcpLab implements AsyncDisposable {
     const hostReport = await server;
     const counted = await hostSpace.check(["cat", "/proc/net/snmp"]);
     return { guest: report, host: hostReport, retransmits: retransmitsOf(counted.stdout) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const close of this.#closers) close();
   }
 
   async #tap(

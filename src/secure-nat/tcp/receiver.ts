@@ -15,7 +15,7 @@ import type { TcpStats } from "./tcp-stats.ts";
 export const DELAYED_ACK_MS = 40;
 /** Acknowledgments that are not delayed, at the start and after a gap: the sender feels its way by them. */
 const QUICK_ACKS = 16;
-export const FIRST_WINDOW_BYTES = 65_536;
+const FIRST_WINDOW_BYTES = 65_536;
 /** Below this a path is as fast as the machine: the window need only bridge pauses of the socket. */
 const LEAST_TUNE_MS = 40;
 const MAX_SACK_EDGES = 4;

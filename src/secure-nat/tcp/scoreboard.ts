@@ -43,9 +43,9 @@ export class Scoreboard {
   #highest = 0;
 
   /* RACK: of what was delivered, that which was sent last. */
-  rackSentAt = -1;
+  #rackSentAt = -1;
   #rackEnd = 0;
-  rackRtt = 0;
+  #rackRtt = 0;
   /** A range that was sent once was delivered after one behind it. */
   hasReordering = false;
 
@@ -75,14 +75,6 @@ export class Scoreboard {
 
   get selectedBytes(): number {
     return this.#selected;
-  }
-
-  get highest(): number {
-    return this.#highest;
-  }
-
-  get last(): SentRange | undefined {
-    return this.#last;
   }
 
   /** New bytes were sent. */
@@ -158,7 +150,7 @@ export class Scoreboard {
   }
 
   /**
-   * Marks as lost what was sent longer ago than `rackRtt` and `reorderMs` before something that has arrived (RFC 8985
+   * Marks as lost what was sent longer ago than its round trip and `reorderMs` before something that has arrived (RFC 8985
    * 6.2 step 5). Gives after how many milliseconds more would be, 0 if nothing waits for that.
    */
   detect(now: number, reorderMs: number): number {
@@ -166,7 +158,7 @@ export class Scoreboard {
     let wait = 0;
     for (let range = this.first; range !== undefined; range = range.next) {
       if (range.isAcknowledged || range.isLost || !this.#isBeforeRack(range)) continue;
-      const left = range.sentAt + this.rackRtt + reorderMs - now;
+      const left = range.sentAt + this.#rackRtt + reorderMs - now;
       if (left <= 0) this.lose(range);
       else if (left > wait) wait = left;
     }
@@ -228,8 +220,8 @@ export class Scoreboard {
 
   #isBeforeRack(range: SentRange): boolean {
     return (
-      range.sentAt < this.rackSentAt ||
-      (range.sentAt === this.rackSentAt && range.end < this.#rackEnd)
+      range.sentAt < this.#rackSentAt ||
+      (range.sentAt === this.#rackSentAt && range.end < this.#rackEnd)
     );
   }
 
@@ -253,12 +245,12 @@ export class Scoreboard {
     }
     this.#highest = Math.max(this.#highest, range.end);
     if (
-      range.sentAt > this.rackSentAt ||
-      (range.sentAt === this.rackSentAt && range.end > this.#rackEnd)
+      range.sentAt > this.#rackSentAt ||
+      (range.sentAt === this.#rackSentAt && range.end > this.#rackEnd)
     ) {
-      this.rackSentAt = range.sentAt;
+      this.#rackSentAt = range.sentAt;
       this.#rackEnd = range.end;
-      this.rackRtt = rtt;
+      this.#rackRtt = rtt;
     }
   }
 

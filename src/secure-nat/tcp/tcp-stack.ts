@@ -73,14 +73,6 @@ export class TcpStack {
     if (rejectSegment(this.link, packet, this.isPlainReset)) this.rejected += 1;
   }
 
-  get connections(): Iterable<TcpConnection> {
-    return this.#connections;
-  }
-
-  get count(): number {
-    return this.#connections.size;
-  }
-
   /**
    * Sends what the connections have to send, and hands it to the hub. Whoever called `receive`, `write`, `resume` or
    * `finish` of a connection in an event calls this at the event's end; timers do it by themselves.

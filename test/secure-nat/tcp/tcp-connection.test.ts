@@ -412,6 +412,16 @@ describe("TcpConnection ends", () => {
     expect(world.io.events.slice(-2)).toEqual(["finished", "closed closed"]);
   });
 
+  test("a new SYN ends TIME-WAIT, so that ports can be used again (RFC 9293 3.6.1)", () => {
+    open();
+    world.connection.finish();
+    world.stack.flush();
+    world.send({ ...world.next(0, 1), flags: FIN | ACK });
+    expect(world.connection.state).toBe("time-wait");
+    world.send({ seq: 500_000, flags: SYN, options: synOptions() });
+    expect(world.io.events.at(-1)).toBe("closed closed");
+  });
+
   test("both at once: CLOSING, TIME-WAIT (RFC 9293 figure 13)", () => {
     open();
     world.connection.finish();
