@@ -79,6 +79,8 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
   readonly #all = new Map<string, Neighbor<P>>();
   /** Those that are being asked. */
   readonly #asked = new Set<Neighbor<P>>();
+  /** Looked up, but nothing has waited for them yet: no timer ends these, so they make room for others. */
+  readonly #idle = new Set<Neighbor<P>>();
   #unresolved = 0;
   #timer: Timer | undefined;
 
@@ -105,8 +107,11 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     const key = addressKey(address.bytes, 0, address.bytes.length);
     const known = this.#all.get(key);
     if (known !== undefined) return known;
-    if (this.#unresolved >= MAX_UNRESOLVED_NEIGHBORS || !this.#makeRoom()) return undefined;
-    return this.#add(address, key);
+    if (this.#unresolved >= MAX_UNRESOLVED_NEIGHBORS && !this.#forgetIdle()) return undefined;
+    if (!this.#makeRoom()) return undefined;
+    const neighbor = this.#add(address, key);
+    this.#idle.add(neighbor);
+    return neighbor;
   }
 
   /** Makes a packet wait, and asks for the neighbour. False: the queue is full, or there is no room for more. */
@@ -170,6 +175,7 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     for (const neighbor of this.#all.values()) this.#retire(neighbor);
     this.#all.clear();
     this.#asked.clear();
+    this.#idle.clear();
     this.#unresolved = 0;
   }
 
@@ -182,6 +188,7 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
 
   #begin(neighbor: Neighbor<P>): void {
     if (this.#asked.has(neighbor)) return;
+    this.#idle.delete(neighbor);
     this.#asked.add(neighbor);
     this.#timer ??= this.#clock.every(NEIGHBOR_RETRY_MS, () => this.#retry());
     this.#ask(neighbor);
@@ -221,6 +228,7 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     // What was only heard may be a lie or a mistake: the first use asks.
     neighbor.checkAt = state === "reachable" ? now + NEIGHBOR_REACHABLE_MS : now;
     this.#asked.delete(neighbor);
+    this.#idle.delete(neighbor);
     this.#settle();
     // The last one confirmed is the last one to go.
     this.#all.delete(neighbor.key);
@@ -231,12 +239,20 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     this.#events.resolved(neighbor, waiting);
   }
 
-  /** The one confirmed longest ago makes room. */
+  /** One that nobody waits for makes room, else the one confirmed longest ago. */
   #makeRoom(): boolean {
-    if (this.#all.size < MAX_NEIGHBORS) return true;
+    if (this.#all.size < MAX_NEIGHBORS || this.#forgetIdle()) return true;
     for (const neighbor of this.#all.values()) {
       if (!neighbor.isUsable) continue;
       this.#forget(neighbor);
+      return true;
+    }
+    return false;
+  }
+
+  #forgetIdle(): boolean {
+    for (const oldest of this.#idle) {
+      this.#forget(oldest);
       return true;
     }
     return false;
@@ -246,6 +262,7 @@ export class NeighborTable<P extends WaitingPacket = WaitingPacket> {
     if (!neighbor.isUsable) this.#unresolved -= 1;
     this.#all.delete(neighbor.key);
     this.#asked.delete(neighbor);
+    this.#idle.delete(neighbor);
     this.#retire(neighbor);
   }
 

@@ -73,9 +73,9 @@ export class ForwardQueue {
     this.#used += 1;
   }
 
-  /** Nothing of what was taken last is needed. */
-  undo(at: number): void {
-    this.#next = at;
+  /** Of the run that lies from `at` to `end` nothing is needed: its room is used again, unless others lie behind it. */
+  undo(at: number, end: number): void {
+    if (this.#next === end) this.#next = at;
   }
 
   /** Hands all that waits to the hubs and flushes these; what comes back meanwhile goes, too. */

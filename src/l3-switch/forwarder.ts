@@ -63,7 +63,8 @@ export class Forwarder {
       from.drops.limit += run.count;
       return;
     }
-    if (!this.#walk(at, at + run.end - run.start, from)) this.#queue.undo(at);
+    const end = at + run.end - run.start;
+    if (!this.#walk(at, end, from)) this.#queue.undo(at, end);
   }
 
   /* 3. Gather. True if a part of it goes on. */

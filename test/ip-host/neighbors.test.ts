@@ -175,6 +175,22 @@ describe("NeighborTable", () => {
     expect(table.lookup(nth(1 << 20))).toBeDefined();
   });
 
+  test("who was looked up for nothing makes room: what never waits is never given up either", () => {
+    const { table, packet, asked, sent } = open();
+    const first = table.lookup(nth(0))!;
+    for (let n = 1; n < MAX_UNRESOLVED_NEIGHBORS * 2; n += 1) {
+      expect(table.lookup(nth(n))).toBeDefined();
+    }
+    expect([first.state, table.size]).toEqual(["gone", MAX_UNRESOLVED_NEIGHBORS]);
+    // Nobody who is known has gone for them.
+    for (let n = 0; n < MAX_NEIGHBORS; n += 1) table.heard(nth(n + (1 << 20)), MAC);
+    expect([table.size, table.find(keyOf(nth(1 << 20)))?.isUsable]).toEqual([MAX_NEIGHBORS, true]);
+    const one = table.lookup(ONE)!;
+    expect([table.wait(one, packet(1)), asked.length]).toEqual([true, 1]);
+    table.answered(keyOf(ONE), MAC);
+    expect(sent).toEqual([1]);
+  });
+
   test("a full table lets go of who was confirmed longest ago", () => {
     const { table } = open();
     for (let n = 0; n < MAX_NEIGHBORS; n += 1) table.heard(nth(n), MAC);

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { formatMac } from "../../src/base/mac.ts";
 import { internetChecksum } from "../../src/wire/checksum.ts";
-import { echo, type Host, ipPacket, L3World, seen, switchConfig } from "./world.ts";
+import { runOf } from "../support/array-port.ts";
+import { echo, type Host, ipPacket, L3World, replyTo, seen, switchConfig } from "./world.ts";
 
 const BOTH =
   'interface = { a = ["10.1.0.254/24", "fd00:1::fe/64"], b = ["10.2.0.254/24", "fd00:2::fe/64"] }';
@@ -181,6 +182,38 @@ describe.each(FAMILIES)(
       world.advance(1_000);
       expect(b.take().map((one) => one.at(-8))).toEqual(Array.from({ length: 64 }, (_, at) => at));
       expect(l3.waiting).toBe(0);
+    });
+
+    test("what has waited goes beside what comes in the same event, and neither harms the other", () => {
+      const { a, b } = two();
+      b.answers = false;
+      const waited = Uint8Array.from({ length: 1000 }, (_, at) => at);
+      a.send(far, { body: waited });
+      const asked = b.port
+        .take()
+        .find((one) => (one[12] === 0x08 ? one[13] === 6 : one[54] === 135))!;
+      b.sendFrames(b.packet(near));
+      const answer = runOf([replyTo(asked, b)!]);
+      const body = new Uint8Array(1200).fill(9);
+      a.take();
+      b.port.into!.deliver(answer);
+      b.port.into!.deliver(runOf([b.packet(near, { body }), b.packet(near, { body })]));
+      b.port.into!.flush();
+      expect(b.take().map((one) => one.slice(-1000))).toEqual([waited]);
+      expect(a.take().map((one) => one.slice(-1200))).toEqual([body, body]);
+    });
+
+    test("addresses that are only probed by TTL leave room for hosts that are there", () => {
+      const { l3, a, b } = two(BOTH.replace("10.2.0.254/24", "10.2.0.254/16"));
+      const [, toB] = l3.interfaces;
+      for (let n = 0; n < 1100; n += 1) {
+        const host = isV6 ? `fd00:2::1:${n.toString(16)}` : `10.2.${1 + (n >> 8)}.${n & 255}`;
+        a.send(host, { ttl: 1 });
+      }
+      expect(toB!.neighbors(isV6 ? 6 : 4).size).toBeLessThanOrEqual(1024);
+      a.take();
+      a.send(far);
+      expect(b.take().length).toBe(1);
     });
 
     test("asks a neighbour again that was silent for 30 seconds, and packets go meanwhile", () => {

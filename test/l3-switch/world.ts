@@ -245,7 +245,8 @@ function isResolution(frame: Uint8Array): boolean {
   return type === 0x86dd && frame[20] === 58 && frame[54]! >= 133 && frame[54]! <= 136;
 }
 
-function replyTo(asked: Uint8Array, host: Host): Uint8Array | undefined {
+/** What the host answers to a question for its address. */
+export function replyTo(asked: Uint8Array, host: Host): Uint8Array | undefined {
   const own = tryParseAddress(host.ip)!;
   if (asked[12] === 0x08) {
     const isForUs = own.family === 4 && Buffer.from(asked.subarray(38, 42)).equals(own.bytes);
