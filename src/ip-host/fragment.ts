@@ -1,23 +1,13 @@
 // Packets that are larger than a link takes, in parts (RFC 791 3.2, RFC 8200 4.5; hub.md 11.1).
 import type { MacAddress } from "../base/mac.ts";
 import { rangeSum } from "../platform/offload.ts";
-import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
+import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { ETHER_TYPE } from "../wire/ethernet.ts";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.ts";
-import {
-  beginIp,
-  endIp,
-  finishIpHeader,
-  type IpHeader,
-  type PayloadSum,
-  writeIpHeader,
-  writePayloadSum,
-} from "./ip-writer.ts";
 import type { HostLink } from "./link.ts";
 import { outbox } from "./outbox.ts";
 import { IPV6_HEADER_BYTES } from "./packet-view.ts";
 
-const MAX_PACKET_BYTES = 65_535;
 const MORE_FRAGMENTS = 0x2000;
 const OFFSET_MASK = 0x1fff;
 const FRAGMENT_HEADER = 44;
@@ -28,40 +18,6 @@ const COPIED = 0x80;
 
 /** Identifications of IPv6 packets that this process has cut, for all hosts (RFC 7739 5.1: told apart by addresses). */
 const next = { identification: 0 };
-
-/** A packet before it is cut. */
-const wholeAt = reserve(IPV6_HEADER_BYTES + MAX_PACKET_BYTES);
-
-/** A payload in packet memory, where its checksum is written when it is sent. */
-export interface PayloadInMemory {
-  readonly at: number;
-  readonly bytes: number;
-  readonly sum: PayloadSum;
-}
-
-/** Sends a packet of our own, in fragments if need be. False if there was no room, or it is larger than packets are. */
-export function sendPacket(
-  link: HostLink,
-  to: MacAddress,
-  header: IpHeader,
-  { at, bytes, sum }: PayloadInMemory,
-): boolean {
-  const isV4 = header.source.family === 4;
-  const headerBytes = isV4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
-  if (headerBytes + bytes <= link.mtu) {
-    const payloadAt = beginIp(link, to, header, bytes);
-    if (payloadAt < 0) return false;
-    PACKET_BYTES.copyWithin(payloadAt, at, at + bytes);
-    endIp(bytes, sum);
-    return true;
-  }
-  if (bytes > MAX_PACKET_BYTES - (isV4 ? headerBytes : 0)) return false;
-  const payloadAt = writeIpHeader(wholeAt, header, bytes);
-  PACKET_BYTES.copyWithin(payloadAt, at, at + bytes);
-  writePayloadSum(wholeAt, bytes, sum);
-  finishIpHeader(wholeAt, bytes);
-  return sendCut(link, to, wholeAt, payloadAt + bytes);
-}
 
 /**
  * Sends the IP packet from `ipAt` to `ipEnd` in packet memory, in as many frames as the link's MTU makes of it. An IPv4

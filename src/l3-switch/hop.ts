@@ -28,8 +28,8 @@ const GOLDEN = 0x9e3779b1;
 export class HopCache {
   readonly #v4 = new Int32Array(SLOTS);
   readonly #v6 = new Int32Array(SLOTS * 4);
-  #hops4: (Hop | undefined)[] = Array.from({ length: SLOTS });
-  #hops6: (Hop | undefined)[] = Array.from({ length: SLOTS });
+  readonly #hops4: (Hop | undefined)[] = Array.from({ length: SLOTS });
+  readonly #hops6: (Hop | undefined)[] = Array.from({ length: SLOTS });
 
   /** Of the IPv4 address as a signed number. */
   get4(address: number): Hop | undefined {
@@ -62,12 +62,6 @@ export class HopCache {
       this.#v6[slot * 4 + word] = PACKET_VIEW.getInt32(at + word * 4);
     }
     this.#hops6[slot] = hop;
-  }
-
-  /** Routes or interfaces have changed. */
-  clear(): void {
-    this.#hops4 = Array.from({ length: SLOTS });
-    this.#hops6 = Array.from({ length: SLOTS });
   }
 }
 

@@ -20,15 +20,6 @@ export function interfaceMac(of: {
   return readMac(Uint8Array.of(...PREFIX, ...hash.subarray(0, HASH_OCTETS)), 0);
 }
 
-/** ff02::1:ff00:0/104 with the end of the address (RFC 4291 2.7.1). */
-export function solicitedNode(address: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(16);
-  bytes.set([0xff, 0x02]);
-  bytes.set([1, 0xff], 11);
-  bytes.set(address.subarray(13), 13);
-  return bytes;
-}
-
 /** The last address of an IPv4 network. */
 export function broadcastOf({ bytes, prefix }: Net): Ipv4 {
   return ((readIpv4(bytes, 0) | ~maskOfPrefix(prefix)) >>> 0) as Ipv4;

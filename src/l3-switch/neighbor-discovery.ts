@@ -3,7 +3,13 @@ import type { Clock } from "../base/clock.ts";
 import { type IpAddress, type Net, netContains } from "../base/ip.ts";
 import { isGroupMac, type MacAddress, readMac } from "../base/mac.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
-import { ALL_NODES, groupMacOf, isLinkLocal, isUnspecified } from "../ip-host/ipv6-address.ts";
+import {
+  ALL_NODES,
+  groupMacOf,
+  isLinkLocal,
+  isUnspecified,
+  solicitedNodeOf,
+} from "../ip-host/ipv6-address.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import {
   addressKey,
@@ -24,7 +30,6 @@ import {
   tryParseNeighborAdvertisement,
   tryParseNeighborSolicitation,
 } from "../wire/neighbor-discovery.ts";
-import { solicitedNode } from "./link-address.ts";
 
 export class NeighborDiscovery<P extends WaitingPacket> {
   readonly table: NeighborTable<P>;
@@ -103,7 +108,7 @@ export class NeighborDiscovery<P extends WaitingPacket> {
   }
 
   #ask({ address }: Neighbor<P>, to: MacAddress | undefined): void {
-    const group = solicitedNode(address.bytes);
+    const group = solicitedNodeOf(address.bytes);
     const { linkLocal, mac } = this.#link;
     this.#send(
       to ?? groupMacOf(group),

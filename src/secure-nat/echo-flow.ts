@@ -1,7 +1,7 @@
 // Echoes of the user-mode NAT: real ones, by ping sockets or raw ones, with the guest's TTL. The guest's identifier is
 // kept towards the guest; outside it is the socket's (hub.md 11.3).
 import { NAT_ECHO_TIMEOUT_MS } from "../base/limits.ts";
-import { sendPacket } from "../ip-host/fragment.ts";
+import { sendPacket } from "../ip-host/send-packet.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { DatagramError } from "../platform/error-queue.ts";

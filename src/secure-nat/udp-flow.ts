@@ -1,7 +1,7 @@
 // UDP of the user-mode NAT. Packets of the guest are gathered for one call a mapping (datagram-stage.ts); what comes back
 // joined by the kernel is cut into frames by one call as well.
 import { writeMac } from "../base/mac.ts";
-import { sendPacket } from "../ip-host/fragment.ts";
+import { sendPacket } from "../ip-host/send-packet.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
 import { finishIpHeader, type IpHeader, writeIpHeader } from "../ip-host/ip-writer.ts";
 import { outbox } from "../ip-host/outbox.ts";

@@ -5,11 +5,12 @@ import {
   MAX_REASSEMBLY_BYTES,
   REASSEMBLY_MS,
 } from "../../src/base/limits.ts";
-import { sendCut, sendPacket } from "../../src/ip-host/fragment.ts";
+import { sendCut } from "../../src/ip-host/fragment.ts";
 import { noHostDrops } from "../../src/ip-host/host-drops.ts";
 import type { PacketQuote } from "../../src/ip-host/icmp-error.ts";
 import { PacketView } from "../../src/ip-host/packet-view.ts";
 import { Reassembly } from "../../src/ip-host/reassembly.ts";
+import { sendPacket } from "../../src/ip-host/send-packet.ts";
 import { PACKET_BYTES, reserve } from "../../src/platform/packet-memory.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/seeded-random.ts";
