@@ -84,6 +84,8 @@ export class PlainGuest {
       if (this.#hostInitial < 0) {
         this.#hostInitial = segment.sequence;
         this.#peerEdge = segment.window;
+        this.#timer?.cancel();
+        this.#timer = undefined;
       }
       this.#recent = options.timestampValue;
       this.#answer();
