@@ -18,7 +18,29 @@ export interface FlowEnds {
   readonly outer: IpAddress;
   readonly outerPort: number;
   /** Where the socket really goes, if not there: the virtual host's port 53 is a resolver's. */
-  readonly dial?: { readonly address: IpAddress; readonly port: number };
+  readonly dial?: FlowDial;
+}
+
+/** A target in the place of the one that a guest has named. */
+export interface FlowDial {
+  readonly address: IpAddress;
+  readonly port: number;
+  /** How long it may take to accept, if not as long as others. */
+  readonly timeoutMs?: number;
+  readonly guard?: StreamGuard;
+  /** Whether the target has accepted in that time. */
+  settled?(isThere: boolean): void;
+}
+
+/** Looks at what a guest says before the target hears it. */
+export interface StreamGuard {
+  /**
+   * False, from then on, if the connection must end instead. The bytes, an array of struct iovec at an offset of packet memory, begin
+   * with the first that has not been taken.
+   */
+  passes(vectorAt: number, vectors: number, bytes: number): boolean;
+  /** So many of them went on. */
+  taken(bytes: number): void;
 }
 
 /** States of a TCP flow as lists show them (hub.md 11.5). */

@@ -316,8 +316,7 @@ export class SecureNat {
   /** Questions by TCP to the host go to a resolver. */
   #dialOf({ protocol, outer, outerPort }: FlowEnds): FlowEnds["dial"] {
     if (protocol !== "tcp" || outerPort !== DNS_PORT || !this.#isOwn(outer)) return undefined;
-    const server = this.#dns.streamServer;
-    return server && { address: server, port: server.port };
+    return this.#dns.stream();
   }
 
   #prohibited(packet: PacketView): void {

@@ -140,7 +140,7 @@ class TcpFlow implements Flow, TcpIo {
       this.#refuse(ERRNO.ETIMEDOUT);
       outbox.drain();
     };
-    this.#timer = this.#host.clock.after(NAT_CONNECT_MS, onTimeout);
+    this.#timer = this.#host.clock.after(dial?.timeoutMs ?? NAT_CONNECT_MS, onTimeout);
   }
 
   #dialled(target: TcpTarget, events: number): void {
@@ -148,6 +148,7 @@ class TcpFlow implements Flow, TcpIo {
     if (outcome === "pending") return;
     if (outcome !== "connected") return this.#refuse(outcome.errno);
     target.note(events);
+    this.ends.dial?.settled?.(true);
     this.#phase = "relaying";
     this.#quote = undefined;
     this.#used();
@@ -159,7 +160,8 @@ class TcpFlow implements Flow, TcpIo {
 
   /** The target cannot be reached: the guest learns of it as it would without a NAT. */
   #refuse(errno: number): void {
-    const { outer } = this.ends;
+    const { dial, outer } = this.ends;
+    dial?.settled?.(false);
     const shortage = shortageOfErrno(errno);
     if (shortage !== undefined) {
       this.#host.log.warn("nat_socket", `Cannot connect a guest to the outside: ${shortage}`);
@@ -178,7 +180,10 @@ class TcpFlow implements Flow, TcpIo {
 
   deliver(vectorAt: number, vectors: number, bytes: number): number {
     this.#used();
+    const guard = this.ends.dial?.guard;
+    if (guard?.passes(vectorAt, vectors, bytes) === false) this.#target?.giveUp();
     const taken = this.#target?.write(vectorAt, vectors, bytes) ?? bytes;
+    guard?.taken(taken);
     this.#bytesOut += taken;
     return taken;
   }

@@ -89,10 +89,14 @@ export class TcpTarget {
     }
     this.isWritable = false;
     if (taken === -ERRNO.EAGAIN) return 0;
-    // The reader finds what the target has sent before it went, and then that it has gone.
+    this.giveUp();
+    return bytes;
+  }
+
+  /** It hears nothing more. The reader finds what it has sent before, and then that it has gone. */
+  giveUp(): void {
     this.isBroken = true;
     this.readLater();
-    return bytes;
   }
 
   /** FIN behind what was written. */

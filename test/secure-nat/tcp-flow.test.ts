@@ -12,7 +12,7 @@ import {
   PACKET_VIEW,
   reserve,
 } from "../../src/platform/packet-memory.ts";
-import type { Flow, FlowEnds, FlowHost } from "../../src/secure-nat/flow.ts";
+import type { Flow, FlowDial, FlowEnds, FlowHost } from "../../src/secure-nat/flow.ts";
 import { socketShare } from "../../src/secure-nat/socket-share.ts";
 import { tcpFlows, type TcpMachine, type TcpMachines } from "../../src/secure-nat/tcp-flow.ts";
 import type { ChunkSource, SendChunk, TcpIo, TcpState } from "../../src/secure-nat/tcp/tcp-io.ts";
@@ -235,7 +235,7 @@ class World {
   }
 
   /** A flow to the target, its SYN received. */
-  begin(host: string, port: number): Flow {
+  begin(host: string, port: number, dial?: FlowDial): Flow {
     const isV4 = !host.includes(":");
     const ends: FlowEnds = {
       protocol: "tcp",
@@ -243,6 +243,7 @@ class World {
       innerPort: 40_000,
       outer: tryParseAddress(host)!,
       outerPort: port,
+      ...(dial === undefined ? {} : { dial }),
     };
     const machines: TcpMachines = {
       chunks: this.pool,
@@ -703,3 +704,51 @@ function silentPort(): number {
   }
   return (bound[2]! << 8) | bound[3]!;
 }
+
+describe("TCP flow that is sent elsewhere", () => {
+  const elsewhere = (port: number, more: Partial<FlowDial>): FlowDial => ({
+    address: tryParseAddress("127.0.0.1")!,
+    port,
+    ...more,
+  });
+
+  test("tells whether the target has accepted, in the time that it has", async () => {
+    const told: boolean[] = [];
+    const settled = (isThere: boolean) => void told.push(isThere);
+    const { port } = await listen(() => undefined);
+    world.begin("192.168.30.1", 53, elsewhere(port, { settled }));
+    await world.establish();
+    expect(told).toEqual([true]);
+    world.begin("192.168.30.1", 53, elsewhere(await closedPort(), { settled }));
+    await until("the refusal", () => told.length === 2);
+    expect(told).toEqual([true, false]);
+    // Of 192.0.2.0/24 nobody answers (RFC 5737); a machine without a way there refuses at once.
+    const nobody = { address: tryParseAddress("192.0.2.1")!, timeoutMs: 1_000 };
+    world.begin("192.168.30.1", 53, elsewhere(port, { ...nobody, settled }));
+    world.clock.advance(1_000);
+    expect(told).toEqual([true, false, false]);
+    expect(world.machine.calls).toEqual(["refuse"]);
+  });
+
+  test("ends where the guest says what its guard does not pass, of which the target hears nothing", async () => {
+    const offered: number[] = [];
+    let gone = 0;
+    const guard = {
+      passes: (_at: number, _vectors: number, bytes: number) => {
+        offered.push(bytes);
+        return bytes < 5;
+      },
+      taken: (bytes: number) => void (gone += bytes),
+    };
+    let heard = "";
+    const { port } = await listen((socket) => socket.on("data", (data) => (heard += String(data))));
+    world.begin("192.168.30.1", 53, elsewhere(port, { guard }));
+    await world.establish();
+    world.machine.send("good");
+    expect([offered, gone]).toEqual([[4], 4]);
+    await until("what passes", () => heard === "good");
+    world.machine.send("worse");
+    await until("the end", () => world.machine.calls.includes("abort"));
+    expect(heard).toBe("good");
+  });
+});

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/clock.ts";
 import { type IpAddress, readIpv4 } from "../../base/ip.ts";
-import { DNS_LIMITS, DNS_SILENCE_MS, MAX_DNS_PENDING } from "../../base/limits.ts";
+import { DNS_LIMITS, DNS_RETRY_MS, DNS_SILENCE_MS, MAX_DNS_PENDING } from "../../base/limits.ts";
 import type { Random } from "../../base/random.ts";
 import type { SocketAddress } from "../../platform/socket-address.ts";
 import {
@@ -16,6 +16,8 @@ import {
 import { AskerRates } from "./asker-rates.ts";
 import { DnsChannels, isSameSocketAddress, type DnsTransport } from "./dns-channels.ts";
 import { DnsExchange } from "./dns-exchange.ts";
+import type { FlowDial } from "../flow.ts";
+import { DnsStreamGuard } from "./dns-stream-guard.ts";
 import { isOwnName } from "./own-name.ts";
 
 /* RFC 6895 3.1: the types of questions that are more than a look-up (transfers, ANY) and of signatures in transit. */
@@ -95,9 +97,32 @@ export class DnsRelay {
     return { questions: this.#pending.size, sockets: this.#channels.size };
   }
 
-  /** Where a guest's questions by TCP go: to the resolver that is asked first, one that was there if any was. Undefined where none is known. */
-  get streamServer(): SocketAddress | undefined {
-    return this.#servers()[0];
+  /** Where a guest's questions by TCP go: to the resolver that is asked first. Undefined where none is known. */
+  stream(): FlowDial | undefined {
+    const [server] = this.#servers();
+    if (server === undefined) return undefined;
+    return {
+      address: server,
+      port: server.port,
+      timeoutMs: DNS_RETRY_MS,
+      guard: new DnsStreamGuard((message) => this.#mayAsk(message)),
+      settled: (isThere) => this.#heard(server, isThere),
+    };
+  }
+
+  /** By TCP there is no answer to what is not relayed: the connection ends. */
+  #mayAsk(message: Uint8Array): boolean {
+    const asked = tryParseDns(message);
+    const fault = asked === undefined ? "malformed" : this.#faultOf(asked);
+    if (fault !== undefined) this.stats[fault] += 1;
+    return fault === undefined;
+  }
+
+  /** Why a message is not relayed, by its counter. */
+  #faultOf(asked: DnsMessage): "malformed" | "refused" | "ownNames" | undefined {
+    if (asked.isResponse || asked.records > DNS_LIMITS.records) return "malformed";
+    if (!isLookUp(asked)) return "refused";
+    return isOwnName(asked.question.name, this.#options.hostName()) ? "ownNames" : undefined;
   }
 
   /**
@@ -112,17 +137,12 @@ export class DnsRelay {
       return;
     }
     const asked = tryParseDns(question);
-    if (asked === undefined || asked.isResponse || asked.records > DNS_LIMITS.records) {
-      this.stats.malformed += 1;
-      return;
-    }
-    if (!isLookUp(asked)) {
-      this.stats.refused += 1;
-      return answer(encodeDnsRefusal(question, asked, DNS_RCODE.REFUSED));
-    }
-    if (isOwnName(asked.question.name, this.#options.hostName())) {
-      this.stats.ownNames += 1;
-      return answer(encodeDnsRefusal(question, asked, DNS_RCODE.NXDOMAIN));
+    const fault = asked === undefined ? "malformed" : this.#faultOf(asked);
+    if (fault !== undefined) this.stats[fault] += 1;
+    if (asked === undefined || fault === "malformed") return;
+    if (fault !== undefined) {
+      const rcode = fault === "refused" ? DNS_RCODE.REFUSED : DNS_RCODE.NXDOMAIN;
+      return answer(encodeDnsRefusal(question, asked, rcode));
     }
     this.#relay(question.slice(), asked, { ...from, asker }, answer);
   }

@@ -2,8 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { tryParseAddress } from "../../../src/base/ip.ts";
 import { DNS_QUESTIONS_PER_S, MAX_DNS_PENDING, MAX_DNS_SOCKETS } from "../../../src/base/limits.ts";
 import type { SocketAddress } from "../../../src/platform/socket-address.ts";
+import { setVector } from "../../../src/platform/message-table.ts";
+import { PACKET_BYTES, reserve } from "../../../src/platform/packet-memory.ts";
 import { DnsRelay } from "../../../src/secure-nat/dns/dns-relay.ts";
 import { tryParseDns } from "../../../src/wire/dns.ts";
+import { concatBytes } from "../../support/layers.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
 import { answerTo, FakeResolvers, questionFor, resolver } from "./fake-resolvers.ts";
@@ -11,6 +14,8 @@ import { answerTo, FakeResolvers, questionFor, resolver } from "./fake-resolvers
 const FIRST = resolver("192.0.2.1");
 const SECOND = resolver("192.0.2.2");
 const THIRD = resolver("2001:db8::3");
+const vectorAt = reserve(16);
+const payloadAt = reserve(1024);
 
 function open(servers: readonly SocketAddress[] = [FIRST, SECOND]) {
   const clock = new ManualClock();
@@ -257,28 +262,61 @@ describe("DnsRelay.ask()", () => {
     ask(questionFor("example.com"));
     expect(answers.length).toBe(2);
     expect(upstream.asked).toEqual([FIRST, SECOND, SECOND]);
-    expect(relay.streamServer).toBe(SECOND);
+    expect(relay.stream()?.address).toBe(SECOND);
     clock.advance(30_000);
-    expect(relay.streamServer).toBe(FIRST);
+    expect(relay.stream()?.address).toBe(FIRST);
   });
 
   test("sends streams to a resolver that is there, once a question has shown which", () => {
     const { ask, upstream, relay } = open([FIRST, SECOND, THIRD]);
-    expect(relay.streamServer).toBe(FIRST);
+    expect(relay.stream()?.address).toBe(FIRST);
     upstream.unreachable.add(FIRST);
     upstream.onQuestion = ({ server, events }, sent) => {
       if (server === SECOND) events.refused();
       else events.message(answerTo(sent, { rcode: 2 }));
     };
     ask(questionFor("example.com"));
-    expect(relay.streamServer).toBe(THIRD);
+    expect(relay.stream()?.address).toBe(THIRD);
+  });
+
+  test("sends streams past a resolver that did not accept one, for a while", () => {
+    const { clock, relay } = open();
+    relay.stream()!.settled!(false);
+    expect(relay.stream()?.address).toBe(SECOND);
+    relay.stream()!.settled!(true);
+    expect(relay.stream()?.address).toBe(SECOND);
+    clock.advance(30_000);
+    expect(relay.stream()?.address).toBe(FIRST);
+  });
+
+  test("DN-09 DN-10 lets streams carry look-ups alone, as datagrams do, and counts the rest", () => {
+    const { relay } = open();
+    const passes = (...messages: Uint8Array[]) => {
+      const bytes = concatBytes(
+        ...messages.flatMap((message) => [
+          Uint8Array.of(message.length >> 8, message.length & 255),
+          message,
+        ]),
+      );
+      PACKET_BYTES.set(bytes, payloadAt);
+      setVector(vectorAt, payloadAt, bytes.length);
+      return relay.stream()!.guard!.passes(vectorAt, 1, bytes.length);
+    };
+    const good = questionFor("example.com", { edns: 1232 });
+    expect(passes(good, good)).toBe(true);
+    expect(passes(good, questionFor("example.com", { opcode: 5 }))).toBe(false);
+    expect(passes(questionFor("example.com", { type: 252 }))).toBe(false);
+    expect(passes(questionFor("gate"))).toBe(false);
+    expect(passes(answerTo(good))).toBe(false);
+    expect(passes(good.subarray(0, 20))).toBe(false);
+    expect(relay.stats).toMatchObject({ refused: 2, ownNames: 1, malformed: 2, relayed: 0 });
   });
 
   test("answers SERVFAIL at once without a resolver", () => {
     const { ask, answers, relay, clock } = open([]);
     ask(questionFor("example.com"));
     expect([rcodes(answers), clock.pending]).toEqual([[2], 0]);
-    expect(relay.streamServer).toBeUndefined();
+    expect(relay.stream()).toBeUndefined();
   });
 
   test("DN-08 passes what the guest takes by UDP, and says of more that there is more", () => {
