@@ -53,6 +53,11 @@ export class ArpResolver<P extends WaitingPacket> {
     this.table = new NeighborTable(clock, { ...events, ask: (...who) => this.#ask(...who) }, room);
   }
 
+  /** False: the interface has no IPv4 at all. */
+  get isOn(): boolean {
+    return this.#addresses.length > 0;
+  }
+
   /** Tells everybody who has the interface's addresses (RFC 5227 2.3). */
   announce(): void {
     for (const { bytes } of this.#addresses) this.#announce(readIpv4(bytes, 0));

@@ -13,7 +13,7 @@ import { ETHER_TYPE, ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.ts";
 import { IPV6_HEADER_BYTES } from "../ip-host/packet-view.ts";
 import type { ForwardQueue } from "./forward-queue.ts";
-import type { ForwardingPlan } from "./forwarding-plan.ts";
+import { type ForwardingPlan, isLinkLocalAt } from "./forwarding-plan.ts";
 import { address, countHopV4 } from "./frame-header.ts";
 import type { Hop } from "./hop.ts";
 import type { L3Interface } from "./l3-interface.ts";
@@ -136,7 +136,7 @@ export class Forwarder {
       source !== this.#lastSource ||
       from !== this.#lastFrom
     ) {
-      const isGood = source !== destination && this.#plan.isSource4(ip + 12);
+      const isGood = from.arp.isOn && source !== destination && this.#plan.isSource4(ip + 12);
       this.#lastHop = isGood ? this.#plan.hop4(ip + 16) : undefined;
       this.#lastDestination = destination;
       this.#lastSource = source;
@@ -166,7 +166,7 @@ export class Forwarder {
       return this.#slow.packet(frame, end, from, now);
     }
     if (from !== this.#lastFrom6 || !this.#isLast6(ip + 8)) {
-      const isGood = isApart(ip) && this.#plan.isSource6(ip + 8);
+      const isGood = from.discovery.isOn && isApart(ip) && this.#isSource6(ip + 8);
       this.#lastHop6 = isGood ? this.#plan.hop6(ip + 24) : undefined;
       for (let word = 0; word < 8; word += 1) {
         this.#last6[word] = PACKET_VIEW.getInt32(ip + 8 + word * 4);
@@ -183,6 +183,11 @@ export class Forwarder {
     PACKET_BYTES[ip + 7] = hops - 1;
     address(frame, neighbor, egress);
     return egress;
+  }
+
+  /** Packets of one link stay there, but for what the slow path knows. */
+  #isSource6(at: number): boolean {
+    return !isLinkLocalAt(at) && this.#plan.isSource6(at);
   }
 
   /** Whether the addresses at `at` are those of the packet before. */

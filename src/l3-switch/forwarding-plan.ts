@@ -74,7 +74,7 @@ export class ForwardingPlan {
     return !this.#own4.has(address) && !this.#broadcasts.has(address);
   }
 
-  /** The same of an IPv6 address; those of one link stay there (RFC 4291 2.5.6). */
+  /** The same of an IPv6 address, of whatever scope. */
   isSource6(at: number): boolean {
     const high = PACKET_VIEW.getInt32(at);
     if (high === 0 && PACKET_VIEW.getInt32(at + 4) === 0) {
@@ -82,7 +82,7 @@ export class ForwardingPlan {
       const third = PACKET_VIEW.getInt32(at + 8);
       if (third === 0 || third === 0xffff) return false;
     }
-    if (high >>> 24 === 0xff || isLinkLocal(high)) return false;
+    if (high >>> 24 === 0xff) return false;
     const isClear = !this.#ownLast6.has(PACKET_VIEW.getInt32(at + 12));
     return isClear || !this.#own.has(addressKey(PACKET_BYTES, at, 16));
   }
@@ -112,14 +112,15 @@ function isFresh(hop: Hop | undefined): hop is Hop {
 
 function isRefused6(at: number): boolean {
   const high = PACKET_VIEW.getInt32(at);
-  if (high >>> 24 === 0xff || isLinkLocal(high)) return true;
+  if (high >>> 24 === 0xff || isLinkLocalAt(at)) return true;
   if (high !== 0 || PACKET_VIEW.getInt32(at + 4) !== 0) return false;
   const third = PACKET_VIEW.getInt32(at + 8);
   return third === 0 || third === 0xffff;
 }
 
-function isLinkLocal(high: number): boolean {
-  return high >>> 22 === 0xfe80 >>> 6;
+/** Whether the IPv6 address at `at` in packet memory means one link only (RFC 4291 2.5.6). */
+export function isLinkLocalAt(at: number): boolean {
+  return PACKET_VIEW.getInt32(at) >>> 22 === 0xfe80 >>> 6;
 }
 
 function connected(interfaces: readonly L3Interface[]): Route<L3Interface>[] {

@@ -3,7 +3,7 @@ import { formatAddress, type IpAddress, type Net, netContains } from "../base/ip
 import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
-import { linkLocalOf } from "../ip-host/ipv6-address.ts";
+import { isLinkLocal, linkLocalOf } from "../ip-host/ipv6-address.ts";
 import type {
   NeighborEvents,
   NeighborTable,
@@ -117,8 +117,12 @@ export class L3Interface implements Port {
     return family === 4 ? this.arp.table : this.discovery.table;
   }
 
-  /** Which address speaks to somebody on this side: the one in his network, else the first of the family. */
+  /**
+   * Which address speaks to somebody on this side: the one in his network, else the first of the family. Whoever has
+   * an address of the link alone hears from one of the same scope (RFC 6724 5, rule 2).
+   */
   addressFor(peer: IpAddress): IpAddress | undefined {
+    if (peer.family === 6 && isLinkLocal(peer.bytes)) return this.linkLocal;
     const own = this.addresses.filter(({ family }) => family === peer.family);
     return own.find((net) => netContains(net, peer)) ?? own[0];
   }

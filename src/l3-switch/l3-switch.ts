@@ -92,17 +92,19 @@ export class L3Switch {
   /** All interfaces are plugged in: hosts and hubs are told where they are. */
   begin(): void {
     this.#announcing?.cancel();
-    this.#announce();
     // RFC 5227 2.3 asks for two; later ones keep the tables of switches and of silent hosts fresh.
     this.#announcing = this.#deps.clock.after(L3_ANNOUNCE_AGAIN_MS, () => {
-      this.#announce();
       this.#announcing = this.#deps.clock.every(L3_ANNOUNCE_MS, () => this.#announce());
+      this.#announce();
     });
     this.#advertise();
-    outbox.drain();
+    this.#announce();
   }
 
-  /** Applies the difference: interfaces that are as they were keep all that they know, and flows go on. */
+  /**
+   * Applies the difference: interfaces that are as they were keep all that they know, and flows go on. Where some are
+   * added, `begin` follows when they are plugged in.
+   */
   reconfigure(next: L3SwitchConfig): InterfaceChange {
     const renamed = next.name !== this.#config.name;
     this.#config = next;
@@ -122,14 +124,23 @@ export class L3Switch {
     });
     const removed = [...before.values()].filter((one) => !kept.has(one));
     for (const one of removed) this.#end(one);
-    this.refresh();
+    this.#replan();
+    if (added.length === 0) this.#tellOfChange();
     return { added, removed };
   }
 
   /** The way routes are chosen may be another. */
   refresh(): void {
+    this.#replan();
+    this.#tellOfChange();
+  }
+
+  #replan(): void {
     this.#plan = this.#makePlan();
     this.#forwarder.follow(this.#plan);
+  }
+
+  #tellOfChange(): void {
     if (this.#announcing === undefined) return;
     this.#advertise();
     outbox.drain();

@@ -20,7 +20,7 @@ import {
   tryParseRouterSolicitation,
 } from "../wire/router-advertisement.ts";
 import type { ForwardQueue } from "./forward-queue.ts";
-import type { ForwardingPlan } from "./forwarding-plan.ts";
+import { type ForwardingPlan, isLinkLocalAt } from "./forwarding-plan.ts";
 import { address, countHopV4 } from "./frame-header.ts";
 import type { Hop } from "./hop.ts";
 import type { L3Interface, L3Packet } from "./l3-interface.ts";
@@ -89,6 +89,10 @@ export class SlowPath {
       return undefined;
     }
     if (view.version === 6) return this.#packetV6(frame, end, from, now);
+    if (!from.arp.isOn) {
+      drop(from, "not_served");
+      return undefined;
+    }
     if (!this.plan.isSource4(view.sourceAt)) {
       drop(from, "martian");
       return undefined;
@@ -103,12 +107,12 @@ export class SlowPath {
     }
     const isControl = view.protocol === ICMPV6 && view.ttl === LINK_HOP_LIMIT && !view.isFragment;
     if (isControl && this.#controlV6(from)) return undefined;
-    if (isOwnLinkLocal(from)) {
-      this.#local(from);
+    if (isOwnLinkLocal(view.sourceAt, from) || !this.plan.isSource6(view.sourceAt)) {
+      drop(from, "martian");
       return undefined;
     }
-    if (!this.plan.isSource6(view.sourceAt)) {
-      drop(from, "martian");
+    if (isOwnLinkLocal(view.destinationAt, from)) {
+      this.#local(from);
       return undefined;
     }
     return this.#meet(this.plan.hop6(view.destinationAt), frame, end, from, now);
@@ -135,6 +139,9 @@ export class SlowPath {
     }
     if (view.ttl <= 1) return this.#refuse("time_exceeded", from);
     if (hop.kind === "no_route") return this.#refuse("no_route", from);
+    // RFC 4443 3.1, RFC 4007 9: on its own link it may go on.
+    const isOfLink = view.version === 6 && isLinkLocalAt(view.sourceAt);
+    if (isOfLink && hop.egress !== from) return this.#refuse("beyond_scope", from);
     const { mtu } = hop.egress;
     const isLong = view.ipEnd - view.ipAt > mtu;
     if (isLong && view.mayNotFragment) return this.#refuse("too_big", from, mtu);
@@ -171,10 +178,10 @@ export class SlowPath {
     if (!sendCut(egress, neighbor.mac, ipAt, ipEnd)) drop(egress, "outbox_full");
   }
 
-  #refuse(fault: IcmpFault, from: L3Interface, word = 0): undefined {
+  #refuse(fault: IcmpFault, from: L3Interface, word = 0, packet = view): undefined {
     drop(from, fault === "time_exceeded" ? "ttl_zero" : "not_served");
-    const origin = originFor(view, from);
-    if (origin !== undefined) this.#deps.errors.about(view, fault, origin, word);
+    const origin = originFor(packet, from);
+    if (origin !== undefined) this.#deps.errors.about(packet, fault, origin, word);
     return undefined;
   }
 
@@ -184,7 +191,7 @@ export class SlowPath {
   resolved(egress: L3Interface, neighbor: Neighbor, waiting: readonly L3Packet[]): void {
     for (const { bytes, from } of waiting) {
       if (bytes.length - ETHERNET_HEADER_BYTES > egress.mtu)
-        this.#sendLong(bytes, neighbor, egress);
+        this.#sendLong(bytes, neighbor, egress, from);
       else this.#enqueue(bytes, neighbor, egress, from);
     }
   }
@@ -199,11 +206,13 @@ export class SlowPath {
     queue.send(egress.sink, at, at + SIZE_BYTES + bytes.length, 1);
   }
 
-  /** What is longer than the MTU may be cut, or it would not have waited. */
-  #sendLong(bytes: Uint8Array, neighbor: Neighbor, egress: L3Interface): void {
+  /** What is longer than the MTU may be cut, or it waited while a reload made that smaller. */
+  #sendLong(bytes: Uint8Array, neighbor: Neighbor, egress: L3Interface, from: L3Interface): void {
     PACKET_BYTES.set(bytes, quoteAt);
-    if (waited.aim(quoteAt, quoteAt + bytes.length) === undefined)
-      this.#cut(waited, neighbor, egress);
+    if (waited.aim(quoteAt, quoteAt + bytes.length) !== undefined) return;
+    const isLong = waited.ipEnd - waited.ipAt > egress.mtu;
+    if (isLong && waited.mayNotFragment) this.#refuse("too_big", from, egress.mtu, waited);
+    else this.#cut(waited, neighbor, egress);
   }
 
   /** Nobody has answered: those who sent packets there are told. */
@@ -248,9 +257,9 @@ export class SlowPath {
   }
 }
 
-function isOwnLinkLocal({ linkLocal }: L3Interface): boolean {
+function isOwnLinkLocal(at: number, { linkLocal }: L3Interface): boolean {
   for (let i = 0; i < 16; i += 1) {
-    if (PACKET_BYTES[view.destinationAt + i] !== linkLocal.bytes[i]) return false;
+    if (PACKET_BYTES[at + i] !== linkLocal.bytes[i]) return false;
   }
   return true;
 }

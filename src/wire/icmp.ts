@@ -32,6 +32,7 @@ export const ICMPV6_TYPE = {
 export type IcmpFault =
   | "no_route"
   | "host_unreachable"
+  | "beyond_scope"
   | "protocol_unreachable"
   | "port_unreachable"
   | "prohibited"
@@ -47,6 +48,8 @@ interface TypeAndCode {
 const V4: Readonly<Record<IcmpFault, TypeAndCode>> = {
   no_route: { type: ICMP_TYPE.UNREACHABLE, code: 0 },
   host_unreachable: { type: ICMP_TYPE.UNREACHABLE, code: 1 },
+  // Which IPv4 has no word for (RFC 7915 5.2).
+  beyond_scope: { type: ICMP_TYPE.UNREACHABLE, code: 1 },
   protocol_unreachable: { type: ICMP_TYPE.UNREACHABLE, code: 2 },
   port_unreachable: { type: ICMP_TYPE.UNREACHABLE, code: 3 },
   too_big: { type: ICMP_TYPE.UNREACHABLE, code: 4 },
@@ -58,6 +61,7 @@ const V4: Readonly<Record<IcmpFault, TypeAndCode>> = {
 const V6: Readonly<Record<IcmpFault, TypeAndCode>> = {
   no_route: { type: ICMPV6_TYPE.UNREACHABLE, code: 0 },
   host_unreachable: { type: ICMPV6_TYPE.UNREACHABLE, code: 3 },
+  beyond_scope: { type: ICMPV6_TYPE.UNREACHABLE, code: 2 },
   // An unrecognized next header; the word says where it stands (RFC 4443 3.4).
   protocol_unreachable: { type: ICMPV6_TYPE.PARAMETER_PROBLEM, code: 1 },
   port_unreachable: { type: ICMPV6_TYPE.UNREACHABLE, code: 4 },

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { formatAddress } from "../../src/base/ip.ts";
 import { formatMac } from "../../src/base/mac.ts";
+import type { L3Interface } from "../../src/l3-switch/l3-interface.ts";
 import { internetChecksum } from "../../src/wire/checksum.ts";
 import { runOf } from "../support/array-port.ts";
 import { echo, type Host, ipPacket, L3World, replyTo, seen, switchConfig } from "./world.ts";
@@ -280,7 +282,16 @@ describe.each(FAMILIES)(
       a.send(far);
       b.take();
       const senders = isV6
-        ? ["::", "::1", "ff02::1", "fe80::7", nearOwn, farOwn, far, "::ffff:10.1.0.1"]
+        ? [
+            "::",
+            "::1",
+            "ff02::1",
+            linkLocalOf(l3.interfaces[0]!),
+            nearOwn,
+            farOwn,
+            far,
+            "::ffff:10.1.0.1",
+          ]
         : [
             "0.0.0.0",
             "127.0.0.1",
@@ -294,6 +305,17 @@ describe.each(FAMILIES)(
       for (const from of senders) a.sendFrames(a.packet(far, {}, from));
       expect([b.take(), a.take()]).toEqual([[], []]);
       expect(l3.interfaces[0]!.drops.martian).toBe(senders.length);
+    });
+
+    test("an interface without addresses of a family has no part in it", () => {
+      const text = `interface = { a = "${isV6 ? "10.1.0.254/24" : "fd00:1::fe/64"}", b = "${farOwn}/${isV6 ? 64 : 24}" }`;
+      const { l3, a, b } = two(text);
+      const others = world.host("b", silent);
+      others.send(far);
+      b.take();
+      for (let turn = 0; turn < 2; turn += 1) a.send(far);
+      expect([b.take(), a.take()]).toEqual([[], []]);
+      expect(l3.interfaces[0]!.drops.not_served).toBe(2);
     });
 
     test("IP-04: headers that are cut or contradict themselves go nowhere", () => {
@@ -363,6 +385,29 @@ describe("L3Switch", () => {
     const parts = a.take();
     expect(parts.length).toBe(2);
     expect(Buffer.concat(parts.map((one) => one.subarray(34))).length).toBe(2008);
+  });
+
+  test("a host with an address of its link alone reaches the switch, and hears that it gets no further (RFC 4443 3.1)", () => {
+    const l3 = world.start(switchConfig(BOTH));
+    const a = world.host("a", "fe80::7");
+    const b = world.host("b", "fd00:2::2");
+    const near = world.host("a", "fd00:1::1");
+    for (const own of ["fd00:1::fe", "fd00:2::fe"]) {
+      a.send(own, { protocol: 58, body: echo("fe80::7", own) });
+      expect(a.take().map(seen)).toMatchObject([{ type: 129, ttl: 255 }]);
+    }
+    // Whether its MAC is known or not.
+    for (let turn = 0; turn < 2; turn += 1) {
+      a.send("fd00:2::2");
+      const [error, ...more] = a.take();
+      expect([more, b.take()]).toEqual([[], []]);
+      expect(seen(error!)).toMatchObject({ type: 1, code: 2 });
+      expect(error!.slice(22, 38)).toEqual(Uint8Array.from(l3.interfaces[0]!.linkLocal.bytes));
+      near.send("fd00:2::2");
+      b.take();
+    }
+    a.send("fd00:1::1");
+    expect(near.take().map(seen)).toMatchObject([{ ttl: 63 }]);
   });
 
   test("IP-05: source routes are dropped, other options go on", () => {
@@ -518,6 +563,10 @@ function questions({ port }: Host): number {
   return port.frames.filter((one) =>
     one[12] === 0x08 ? one[13] === 6 && one[21] === 1 && !isAnnouncement(one) : one[54] === 135,
   ).length;
+}
+
+function linkLocalOf({ linkLocal }: L3Interface): string {
+  return formatAddress(linkLocal.bytes);
 }
 
 function isAnnouncement(one: Uint8Array): boolean {

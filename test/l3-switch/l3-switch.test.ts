@@ -68,6 +68,25 @@ describe("L3Switch.reconfigure()", () => {
     expect(l3.interfaces.map(({ mtu }) => mtu)).toEqual([1400, 1400, 1400]);
   });
 
+  test("what waits and may not be cut is refused when a smaller MTU comes meanwhile", () => {
+    const l3 = world.start(table([A, B]));
+    const a = world.host("a", "10.1.0.1");
+    const a6 = world.host("a", "fd00:1::1");
+    const [late, late6] = [world.host("b", "10.2.0.3"), world.host("b", "fd00:2::3")];
+    late.answers = late6.answers = false;
+    const body = new Uint8Array(1400);
+    a.send("10.2.0.3", { body, flags: 0x4000 });
+    a6.send("fd00:2::3", { body });
+    l3.reconfigure(table([A, B], "mtu = 1300"));
+    late.answers = late6.answers = true;
+    world.advance(1_000);
+    expect([late.take(), late6.take()]).toEqual([[], []]);
+    expect([...a.take(), ...a6.take()].map(seen)).toMatchObject([
+      { type: 3, code: 4, word: 1300 },
+      { type: 2, code: 0, word: 1300 },
+    ]);
+  });
+
   test("makes an interface anew whose address is another, and one that went is silent", () => {
     const l3 = world.start(table([A, B, C]));
     const a = world.host("a", "10.1.0.1");
@@ -147,6 +166,16 @@ describe("L3Switch with ra = true", () => {
     expect(tryParseRouterAdvertisement(last!.subarray(14))!.lifetimeMs).toBe(0);
     world.clock.advance(1_200_000);
     expect(advertisements(a)).toEqual([]);
+  });
+
+  test("an interface that comes is announced as soon as it is plugged in", () => {
+    const l3 = world.start(table([A], "ra = true"));
+    const b = world.host("b", "fd00:2::2");
+    world.advance(10_000);
+    const { added } = l3.reconfigure(table([A, B], "ra = true"));
+    for (const one of added) world.plug(one);
+    l3.begin();
+    expect(advertisements(b).length).toBe(1);
   });
 
   test("its end is told as well", () => {
