@@ -7,6 +7,8 @@ import { sharedPoller } from "./shared-poller.ts";
 
 /* <sys/epoll.h> */
 export const EPOLLIN = 0x001;
+/** Urgent data waits, before which reading stops for once (tcp(7)). */
+export const EPOLLPRI = 0x002;
 export const EPOLLOUT = 0x004;
 export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
@@ -96,13 +98,7 @@ export class Epoll {
     PACKET_VIEW.setUint32(changeAt + DATA_AT + 4, 0, true);
     const result = libc.epoll_ctl(this.#fd, EPOLL_CTL_ADD, fd, PACKET_BASE + changeAt);
     check(result, "epoll_ctl", "wait for a socket");
-    const watch = new SocketWatch(onEvents, {
-      again: () => this.#goOn(watch),
-      remove: () => {
-        this.#watches.delete(id);
-        if (this.#isOpen) libc.epoll_ctl(this.#fd, EPOLL_CTL_DEL, fd, PACKET_BASE + changeAt);
-      },
-    });
+    const watch = new SocketWatch(this.#owner, { id, fd }, onEvents);
     this.#watches.set(id, watch);
     return watch;
   }
@@ -125,10 +121,17 @@ export class Epoll {
     return this.#nextId;
   }
 
-  #goOn(watch: SocketWatch): void {
-    this.#again.push(watch);
-    if (!this.#isRunning) this.#soon();
-  }
+  /** What watches ask for. They are many, so they share it. */
+  readonly #owner: WatchOwner = {
+    again: (watch) => {
+      this.#again.push(watch);
+      if (!this.#isRunning) this.#soon();
+    },
+    remove: (id, fd) => {
+      this.#watches.delete(id);
+      if (this.#isOpen) libc.epoll_ctl(this.#fd, EPOLL_CTL_DEL, fd, PACKET_BASE + changeAt);
+    },
+  };
 
   #soon(): void {
     this.#immediate ??= setImmediate(() => {
@@ -186,23 +189,36 @@ export class Epoll {
   }
 }
 
+interface WatchOwner {
+  again(watch: SocketWatch): void;
+  remove(id: number, fd: number): void;
+}
+
 class SocketWatch implements EpollWatch {
+  readonly #owner: WatchOwner;
+  readonly #id: number;
+  readonly #fd: number;
   readonly #onEvents: (events: number) => void;
-  readonly #owner: { again(): void; remove(): void };
   /** What the next call tells; 0 if none is due. */
   #due = 0;
   #isRemoved = false;
 
-  constructor(onEvents: (events: number) => void, owner: { again(): void; remove(): void }) {
-    this.#onEvents = onEvents;
+  constructor(
+    owner: WatchOwner,
+    of: { readonly id: number; readonly fd: number },
+    onEvents: (events: number) => void,
+  ) {
     this.#owner = owner;
+    this.#id = of.id;
+    this.#fd = of.fd;
+    this.#onEvents = onEvents;
   }
 
   again(events: number): void {
     if (this.#isRemoved) return;
     const isNew = this.#due === 0;
     this.#due |= events;
-    if (isNew) this.#owner.again();
+    if (isNew) this.#owner.again(this);
   }
 
   /** Notes news of the system for this turn. */
@@ -220,6 +236,6 @@ class SocketWatch implements EpollWatch {
   remove(): void {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
-    this.#owner.remove();
+    this.#owner.remove(this.#id, this.#fd);
   }
 }

@@ -10,6 +10,7 @@ const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x80801;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const SO_KEEPALIVE = 9;
+const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
@@ -134,6 +135,8 @@ export class StreamSocket {
 function prepare(fd: number): void {
   setNumber(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   setNumber(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
+  // An urgent byte is one of the stream for those who read (RFC 6093 6), and would be missing in it.
+  setNumber(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   setNumber(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   setNumber(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_ALIVE.idleS);
   setNumber(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_ALIVE.intervalS);

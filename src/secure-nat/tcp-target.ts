@@ -5,6 +5,7 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
+  EPOLLPRI,
   EPOLLRDHUP,
   type Epoll,
   type EpollWatch,
@@ -14,6 +15,7 @@ import { ERRNO, StreamSocket } from "../platform/stream-socket.ts";
 import { socketShare } from "./socket-share.ts";
 
 const GONE = EPOLLERR | EPOLLHUP;
+const INTEREST = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
 
 /** What became of a dial. */
 export type DialOutcome = "pending" | "connected" | { readonly errno: number };
@@ -28,6 +30,8 @@ export class TcpTarget {
   isBroken = false;
   /** The socket has told of an end or an error, which reading on will find. */
   #isEnding = false;
+  /** Reading stops at an urgent byte, though there is more behind it. */
+  #isUrgent = false;
   readonly #socket: StreamSocket;
   readonly #watch: EpollWatch;
   #isOpen = true;
@@ -46,7 +50,7 @@ export class TcpTarget {
     let socket: StreamSocket | undefined;
     try {
       socket = StreamSocket.connect(to);
-      return new TcpTarget(socket, epoll.add(socket.fd, onEvents));
+      return new TcpTarget(socket, epoll.add(socket.fd, onEvents, INTEREST));
     } catch (thrown) {
       socket?.close();
       socketShare.give();
@@ -64,6 +68,7 @@ export class TcpTarget {
   /** Notes news. True if the socket takes bytes again. */
   note(events: number): boolean {
     if ((events & (EPOLLRDHUP | GONE)) !== 0) this.#isEnding = true;
+    if ((events & EPOLLPRI) !== 0) this.#isUrgent = true;
     if (!this.isReadDone) {
       if ((events & (EPOLLIN | EPOLLRDHUP | GONE)) !== 0) this.isReadable = true;
       // Only an error can follow the end of what the target sends.
@@ -109,10 +114,10 @@ export class TcpTarget {
     const read = this.#socket.read(address, bytes);
     if (read > 0) {
       // Less than was asked for is all there was: the next byte is news (epoll(7)). An end has been told of already.
-      if (read < bytes && !this.#isEnding) this.isReadable = false;
+      if (read < bytes && !this.#isEnding && !this.#isUrgent) this.isReadable = false;
       return read;
     }
-    this.isReadable = false;
+    this.isReadable = this.#isUrgent = false;
     // Whoever wrote has learnt of a reset, and reading then meets what looks like an orderly end.
     if (read === 0 && !this.isBroken) this.isReadDone = true;
     else if (read !== -ERRNO.EAGAIN) this.isBroken = true;

@@ -22,6 +22,7 @@ import { ManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/process.ts";
 
 const RLIMIT_NOFILE = 7;
+const MSG_OOB = 1;
 const GUEST = "192.168.30.10";
 const payloadAt = reserve(65_536);
 const vectorAt = reserve(16);
@@ -181,8 +182,14 @@ class FakePool implements ChunkSource {
   }
 }
 
-const { listen: listenOn } = dlopen("libc.so.6", {
+const {
+  listen: listenOn,
+  accept: acceptAt,
+  send: sendTo,
+} = dlopen("libc.so.6", {
   listen: { args: ["i32", "i32"], returns: "i32" },
+  accept: { args: ["i32", "ptr", "ptr"], returns: "i32" },
+  send: { args: ["i32", "ptr", "usize", "i32"], returns: "isize" },
 }).symbols;
 
 const opened: (() => unknown)[] = [];
@@ -518,6 +525,26 @@ describe("TCP flow, relay", () => {
     expect(most).toBeLessThanOrEqual(262_144);
   });
 
+  test("an urgent byte comes in its place, and what is behind it is not forgotten", async () => {
+    const { fd, port } = listeningSocket(1);
+    world.begin("127.0.0.1", port);
+    await until("the target's accept", () => world.machine.calls.includes("open"));
+    const target = acceptAt(fd, null, null);
+    opened.push(() => libc.close(target));
+    const say = (text: string, flags = 0) =>
+      expect(Number(sendTo(target, Buffer.from(text), text.length, flags))).toBe(text.length);
+    say("before");
+    say("!", MSG_OOB);
+    say("behind");
+    // All of it has come before the first read.
+    world.machine.establish();
+    world.flushAll();
+    await until("all of it", () => world.machine.receivedBytes >= 13);
+    expect(world.machine.received).toBe("before!behind");
+    say(", later");
+    await until("the rest", () => world.machine.received === "before!behind, later");
+  });
+
   test("without chunks it waits for one", async () => {
     const { port } = await listen((socket) => socket.write("late"));
     world.begin("127.0.0.1", port);
@@ -687,22 +714,27 @@ describe("TCP flow, end", () => {
   });
 });
 
-/** A port whose listener drops SYNs: its queue of one is full. */
-function silentPort(): number {
+/** A socket that listens for so many, for calls that the runtime has not. */
+function listeningSocket(queue: number): { fd: number; port: number; name: Uint8Array } {
   const fd = libc.socket(2, 1, 0);
   opened.push(() => libc.close(fd));
   const name = new Uint8Array(16);
   name.set([2, 0, 0, 0, 127, 0, 0, 1]);
   expect(libc.bind(fd, name, 16)).toBe(0);
-  expect(listenOn(fd, 0)).toBe(0);
-  const bound = new Uint8Array(16);
-  expect(libc.getsockname(fd, bound, new Uint32Array([16]))).toBe(0);
+  expect(listenOn(fd, queue)).toBe(0);
+  expect(libc.getsockname(fd, name, new Uint32Array([16]))).toBe(0);
+  return { fd, name, port: (name[2]! << 8) | name[3]! };
+}
+
+/** A port whose listener drops SYNs: its queue of one is full. */
+function silentPort(): number {
+  const { name, port } = listeningSocket(0);
   for (let n = 0; n < 3; n += 1) {
     const filler = libc.socket(2, 0x801, 0);
     opened.push(() => libc.close(filler));
-    libc.connect(filler, bound, 16);
+    libc.connect(filler, name, 16);
   }
-  return (bound[2]! << 8) | bound[3]!;
+  return port;
 }
 
 describe("TCP flow that is sent elsewhere", () => {
