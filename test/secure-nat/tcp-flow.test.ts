@@ -189,7 +189,7 @@ const {
 } = dlopen("libc.so.6", {
   listen: { args: ["i32", "i32"], returns: "i32" },
   accept: { args: ["i32", "ptr", "ptr"], returns: "i32" },
-  send: { args: ["i32", "ptr", "usize", "i32"], returns: "isize" },
+  send: { args: ["i32", "ptr", "usize", "i32"], returns: "i64" },
 }).symbols;
 
 const opened: (() => unknown)[] = [];
