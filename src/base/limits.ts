@@ -268,8 +268,6 @@ export const MAX_NAT_LINES_PER_MINUTE = 30_000;
  * DNS messages of guests and their resolvers (robustness.md 2). `udpBytes` is what goes to a guest by UDP: the size
  * that resolvers have agreed upon for EDNS, beyond which they ask by TCP.
  */
-/** A question by TCP: a name, and what EDNS and padding (RFC 8467 4.1) add. */
-export const MAX_DNS_STREAM_QUESTION_BYTES = 1024;
 export const DNS_LIMITS = {
   messageBytes: 65_535,
   nameBytes: 255,
@@ -278,6 +276,8 @@ export const DNS_LIMITS = {
   records: 64,
   udpBytes: 4096,
 } as const;
+/** A question by TCP: a name, and what EDNS and padding (RFC 8467 4.1) add. */
+export const MAX_DNS_STREAM_QUESTION_BYTES = 1024;
 /** Questions of one inner address: a page with a hundred names, twice over; what comes faster is lost. */
 export const DNS_QUESTIONS_PER_S = 500;
 /** Questions that wait for an answer, of all guests and of one, and the sockets that they share. */

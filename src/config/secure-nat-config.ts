@@ -10,6 +10,8 @@ export interface SecureNatConfig {
   /** Undefined: made once and kept. */
   readonly mac: MacAddress | undefined;
   readonly nat: "user" | "kernel" | "off";
+  /** With "off": TCP is refused and the rest ignored, as option DisableUserModeSecureNAT has it (hub.md 3). */
+  readonly isRefusing?: boolean;
   readonly ipv6: boolean;
   /** A /64; undefined: a unique local one, made once and kept. */
   readonly ipv6Prefix: Net | undefined;

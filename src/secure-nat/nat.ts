@@ -317,6 +317,14 @@ export class UserNat implements Nat, FlowHost {
     this.#keepQuota();
   }
 
+  /** Ends what may not be reached any more. */
+  endForbidden(): void {
+    for (const flow of this.#records.keys()) {
+      const { ends } = flow;
+      if (ends.dial === undefined && !this.#deps.mayReach(ends)) this.#end(flow, "deleted");
+    }
+  }
+
   remove(id: number): boolean {
     for (const [flow, known] of this.#records) {
       if (known.id === id) {

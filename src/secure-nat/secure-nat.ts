@@ -73,6 +73,8 @@ export class SecureNat {
     this.#config = config;
     this.#deps = deps;
     this.#link = this.#makeLink();
+    // The first of what must be closed, since there may be none.
+    this.#epoll = Epoll.open();
     this.#ipv6 = tryMakeIpv6(config, { ...deps, link: this.#link, drops: this.#drops });
     this.#icmp = new IcmpErrors(clock);
     this.#rule = this.#makeRule();
@@ -92,9 +94,7 @@ export class SecureNat {
         outbox.drain();
       },
     });
-    // The first, since it may fail for want of rights.
     this.#kernel = config.nat === "kernel" ? this.#makeKernelNat() : undefined;
-    this.#epoll = Epoll.open();
     this.#epoll.afterTurn = () => this.#afterTurn();
     this.#resolvers = new HostResolvers({
       clock,
@@ -135,6 +135,7 @@ export class SecureNat {
         dns: this.#dns,
         ipv6: this.#ipv6,
         nat: this.#nat,
+        withoutNat: config.isRefusing === true ? "reset" : "no_route",
         dnsStreams: this.#user,
       },
       reset: (packet) => this.#reset(packet),
@@ -155,8 +156,12 @@ export class SecureNat {
     if (!isSameHost(this.#config, config)) return false;
     const before = this.#config;
     this.#config = config;
-    if (before.allowHost !== config.allowHost) this.#rule = this.#makeRule();
     this.#user.reconfigure(config);
+    if (before.allowHost !== config.allowHost) {
+      this.#rule = this.#makeRule();
+      this.#user.endForbidden();
+      this.#tcp.flush();
+    }
     this.#kernel?.reconfigure(config);
     this.#dhcp.reconfigure(config);
     this.#ipv6?.reconfigure(config.dhcp);
@@ -168,7 +173,9 @@ export class SecureNat {
 
   /** The port is in its hub: hosts there are told who has come. */
   start(): void {
+    this.#host.announce();
     this.#ipv6?.start();
+    outbox.drain();
   }
 
   get status(): SecureNatStatus {
@@ -264,6 +271,7 @@ export class SecureNat {
     } catch (thrown) {
       // What is told of routes goes on until it is closed.
       this.#ipv6?.close();
+      this.#epoll.close();
       throw thrown;
     }
   }
@@ -355,6 +363,15 @@ const NOWHERE = {
 
 /** What a change of which makes another host. */
 function isSameHost(a: SecureNatConfig, b: SecureNatConfig): boolean {
-  const keys = ["address", "prefix", "mac", "nat", "ipv6", "ipv6Prefix", "mtu"] as const;
+  const keys = [
+    "address",
+    "prefix",
+    "mac",
+    "nat",
+    "isRefusing",
+    "ipv6",
+    "ipv6Prefix",
+    "mtu",
+  ] as const;
   return keys.every((key) => Bun.deepEquals(a[key], b[key]));
 }

@@ -67,6 +67,8 @@ export interface HostServices {
     | undefined;
   /** Without one, only the host itself can be reached. */
   readonly nat: Nat | undefined;
+  /** What those who want to go out without one are told: that there is no way, or, of TCP alone, a reset. */
+  readonly withoutNat: "no_route" | "reset";
   /** Carries questions by TCP: flows to the host's own port go to a resolver. */
   readonly dnsStreams: Nat | undefined;
 }
@@ -113,6 +115,19 @@ export class VirtualHost implements PacketHandler {
     this.#probes.probe(address, ms, done);
   }
 
+  /** Tells everybody, so that those who knew another MAC forget it (RFC 5227 2.3). */
+  announce(): void {
+    const { addresses, link } = this.#deps;
+    sendArp(link, {
+      operation: ARP_OPERATION.REQUEST,
+      senderMac: link.mac,
+      senderIp: addresses.v4,
+      targetMac: MAC_ZERO,
+      targetIp: addresses.v4,
+      to: MAC_BROADCAST,
+    });
+  }
+
   /** Forgets probes that go on. */
   close(): void {
     this.#probes.close();
@@ -147,21 +162,14 @@ export class VirtualHost implements PacketHandler {
 
   /** Somebody says that the host's address is his. Others must not believe it, so they are told again (RFC 5227 2.4). */
   #spoofed(mac: MacAddress): void {
-    const { addresses, clock, drops, hub, link, log } = this.#deps;
+    const { addresses, clock, drops, hub, log } = this.#deps;
     drops.arp_spoof += 1;
     const now = clock.now();
     if (now - this.#spoofedAt < DEFEND_INTERVAL_MS) return;
     this.#spoofedAt = now;
     const text = `${formatMac(mac)} in hub ${hub} claims ${formatIpv4(addresses.v4)}, the address of SecureNAT`;
     log.warn("nat_address_conflict", text, { hub, mac: formatMac(mac) });
-    sendArp(link, {
-      operation: ARP_OPERATION.REQUEST,
-      senderMac: link.mac,
-      senderIp: addresses.v4,
-      targetMac: MAC_ZERO,
-      targetIp: addresses.v4,
-      to: MAC_BROADCAST,
-    });
+    this.announce();
   }
 
   /* IP */
@@ -184,6 +192,7 @@ export class VirtualHost implements PacketHandler {
     if (destination === host) return this.#localV4(packet);
     if (isBroadcast) {
       if (isDatagramTo(packet, DHCP_PORT.SERVER)) this.#dhcp(packet);
+      else drops.not_served += 1;
       return;
     }
     const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
@@ -209,8 +218,9 @@ export class VirtualHost implements PacketHandler {
     if ((isOurs || isGroup) && !this.#putTogether(packet)) return;
     if (isOurs) return this.#localV6(packet);
     if (isGroup) {
-      if (packet.protocol === ICMPV6) services.ipv6.receiveIcmp(packet);
-      else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6.receiveDhcp(packet);
+      if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6.receiveDhcp(packet);
+      else if (packet.protocol !== ICMPV6 || !services.ipv6.receiveIcmp(packet))
+        drops.not_served += 1;
       return;
     }
     const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
@@ -231,7 +241,9 @@ export class VirtualHost implements PacketHandler {
     const { nat } = services;
     if (nat === undefined) {
       drops.not_served += 1;
-      icmp.about(packet, "no_route", { link, address: from });
+      if (services.withoutNat === "no_route")
+        icmp.about(packet, "no_route", { link, address: from });
+      else if (packet.protocol === IP_PROTOCOL.TCP && !packet.isFragment) this.#deps.reset(packet);
     } else if (packet.ttl <= 1) {
       icmp.about(packet, "time_exceeded", { link, address: from });
     } else if (nat.takesFragments === true || this.#putTogether(packet)) nat.receive(packet);
@@ -245,6 +257,7 @@ export class VirtualHost implements PacketHandler {
       if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
       if (!packet.hasRightPlainSum) return void (drops.checksum += 1);
       if (PACKET_BYTES[packet.l4At] === ICMP_TYPE.ECHO_REQUEST) this.#echo(packet);
+      else drops.not_served += 1;
     } else this.#local(packet, this.#v4);
   }
 
@@ -256,6 +269,7 @@ export class VirtualHost implements PacketHandler {
       if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
       if (!packet.hasRightSum) return void (drops.checksum += 1);
       if (PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST) this.#echo(packet);
+      else drops.not_served += 1;
     } else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6?.receiveDhcp(packet);
     else this.#local(packet, address);
   }

@@ -70,9 +70,11 @@ function effectiveConfig({ online, secureNat, options }: HubConfig): SecureNatCo
   if (secureNat?.enable !== true || !online) return undefined;
   const { dhcp } = secureNat;
   const perAddress = perAddressOf(options);
+  const nat = effectiveNat(secureNat.nat, options);
   return {
     ...secureNat,
-    nat: effectiveNat(secureNat.nat, options),
+    nat,
+    ...(nat === secureNat.nat || nat !== "off" ? {} : { isRefusing: true }),
     ...(perAddress === undefined ? {} : { perAddress }),
     dhcp: { ...dhcp, isScattered: options.SecureNAT_RandomizeAssignIp !== 0 },
   };

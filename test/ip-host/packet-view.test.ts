@@ -100,7 +100,7 @@ describe("PacketView", () => {
   test("IP-05: refuses a source route and skips all other options", () => {
     expect(look(withOptions([131, 3, 4, 0])).fault).toBe("source_route");
     expect(look(withOptions([1, 137, 3, 4])).fault).toBe("source_route");
-    const recordRoute = look(withOptions([7, 39, 4, ...new Array<number>(36).fill(0), 0]));
+    const recordRoute = look(withOptions([7, 39, 4, ...Array.from({ length: 36 }, () => 0), 0]));
     expect(recordRoute.fault).toBeUndefined();
     expect(recordRoute.view.hasRightSum).toBe(true);
     expect(look(withOptions([7, 0, 0, 0])).fault).toBe("header");

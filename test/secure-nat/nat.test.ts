@@ -256,6 +256,26 @@ describe("UserNat", () => {
     expect(told).toEqual(["prohibited", "prohibited"]);
   });
 
+  test("IP-18: ends what guests may not reach any more, and leaves the rest", () => {
+    let isAllowed = true;
+    const dial = { address: { family: 4 as const, bytes: bytesOf("127.0.0.53") }, port: 53 };
+    const { nat, flows } = open({
+      mayReach: ({ outerPort }) => isAllowed || outerPort === 7,
+      dialOf: ({ innerPort }) => (innerPort === 3 ? dial : undefined),
+    });
+    for (const ports of [
+      [1, 53],
+      [2, 7],
+      [3, 53],
+    ] as const) {
+      nat.receive(udp({ ports: [...ports] }));
+    }
+    isAllowed = false;
+    nat.endForbidden();
+    expect(flows.map(({ ended }) => ended)).toEqual([["deleted"], [], []]);
+    expect(nat.counts.udp).toBe(2);
+  });
+
   test("sends a flow to the host itself elsewhere, wherever guests may go", () => {
     const dial = { address: { family: 4 as const, bytes: bytesOf("127.0.0.53") }, port: 53 };
     const { nat, flows } = open({ mayReach: () => false, dialOf: () => dial });

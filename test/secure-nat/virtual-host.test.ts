@@ -34,10 +34,12 @@ const v4 = (text: string) => tryParseIpv4(text)!;
 interface Options {
   readonly isPlain?: boolean;
   readonly hasNat?: boolean;
+  readonly withoutNat?: HostServices["withoutNat"];
   readonly mtu?: number;
 }
 
-function open({ isPlain = false, hasNat = true, mtu = 1500 }: Options = {}) {
+function open(options: Options = {}) {
+  const { isPlain = false, hasNat = true, mtu = 1500, withoutNat = "no_route" } = options;
   const clock = new ManualClock();
   const cable = new KeptFrames(mtu);
   const drops = noHostDrops();
@@ -59,10 +61,15 @@ function open({ isPlain = false, hasNat = true, mtu = 1500 }: Options = {}) {
     },
     dns: { ask: (question, from, answer) => answer(Uint8Array.of(...question, from.port & 255)) },
     ipv6: {
-      receiveIcmp: (packet) => packet.ttl === 255 && void seen.push("nd") === undefined,
+      receiveIcmp(packet) {
+        if (packet.ttl !== 255) return false;
+        seen.push("nd");
+        return true;
+      },
       receiveDhcp: () => void seen.push("dhcp6"),
     },
     nat: hasNat ? nat : undefined,
+    withoutNat,
     dnsStreams: { ...nat, receive: () => void seen.push("dns stream") },
   };
   const host = new VirtualHost({
@@ -235,7 +242,7 @@ describe("VirtualHost", () => {
   });
 
   test("gives DHCP what is sent to port 67, to itself or to all", () => {
-    const { give, seen } = open();
+    const { give, seen, drops } = open();
     give(
       datagram({
         source: "0.0.0.0",
@@ -247,6 +254,37 @@ describe("VirtualHost", () => {
       datagram({ destination: "192.168.30.255", ports: [137, 137], toMac: MAC_BROADCAST }),
     );
     expect(seen).toEqual([`dhcp 1 ${GUEST_MAC} 68`, `dhcp 1 ${GUEST_MAC} 68`]);
+    expect(drops.not_served).toBe(1);
+  });
+
+  test("counts what it hears of groups, and ICMP to itself, that is not its affair", () => {
+    const { give, seen, drops } = open();
+    const toGroup = { source: GUEST_V6, destination: "ff02::1" };
+    const reply = { source: GUEST, destination: HOST };
+    const replyV6 = { source: GUEST_V6, destination: HOST_V6 };
+    const none = new Uint8Array();
+    give(
+      datagram({ ...toGroup, ports: [5353, 5353] }),
+      ipFrame({ ...toGroup, protocol: 58, payload: echoPayload(toGroup, 1, 1, none) }),
+      ipFrame({ ...reply, protocol: 1, payload: echoPayload(reply, 1, 1, none, 0) }),
+      ipFrame({ ...replyV6, protocol: 58, payload: echoPayload(replyV6, 1, 1, none, 129) }),
+    );
+    expect([drops.not_served, seen]).toEqual([4, []]);
+    give(datagram({ ...toGroup, ports: [546, 547] }));
+    expect([drops.not_served, seen]).toEqual([4, ["dhcp6"]]);
+  });
+
+  test("announces itself to all", () => {
+    const { host, cable } = open();
+    host.announce();
+    const [frame] = cable.take();
+    expect(tryParseEthernet(frame!)!.dst).toBe(MAC_BROADCAST);
+    expect(arpOf(frame!)).toMatchObject({
+      operation: 1,
+      senderMac: HOST_MAC,
+      senderIp: v4(HOST),
+      targetIp: v4(HOST),
+    });
   });
 
   test("carries questions to port 53 and their answers, and streams to it", () => {
@@ -304,6 +342,15 @@ describe("VirtualHost", () => {
     const { give } = open({ hasNat: false });
     const [answer] = give(datagram({ destination: "198.51.100.1" }));
     expect([...ipv4Of(answer!).payload.subarray(0, 2)]).toEqual([3, 0]);
+  });
+
+  test("refuses TCP and ignores the rest where NAT by sockets is forbidden", () => {
+    const { give, seen, drops } = open({ hasNat: false, withoutNat: "reset" });
+    const away = { source: GUEST, destination: "198.51.100.1" };
+    const segment = ipFrame({ ...away, protocol: 6, payload: new Uint8Array(20) });
+    expect(give(datagram(away), segment)).toEqual([]);
+    expect(seen).toEqual(["reset"]);
+    expect(drops.not_served).toBe(2);
   });
 
   test("IP-09: drops packets with its own addresses as source, or the broadcast address", () => {

@@ -5,8 +5,10 @@ import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import type { HubConfig } from "../../src/config/server-config.ts";
 import type { HubHost } from "../../src/server/hub-host.ts";
 import type { OpenSession } from "../../src/server/stay.ts";
+import { finishChecksum, sumWords } from "../../src/wire/checksum.ts";
 import { arp, BROADCAST, mac } from "../hub/frames.ts";
 import { readServer } from "../config/fixture.ts";
+import { bytesOf, ipFrame, udpPayload } from "../ip-host/packets.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { FAKE_NAT_MEMORY } from "../support/nat-memory.ts";
 import { TestServer } from "../support/test-server.ts";
@@ -38,6 +40,14 @@ function guest(host: HubHost) {
     arp({ to: BROADCAST, from: mac(1), ip: ip("192.168.30.9"), target: ip("192.168.30.1") }),
   );
   return cable;
+}
+
+/** A SYN with its checksum. */
+function synPayload({ source, destination }: { source: string; destination: string }): Uint8Array {
+  const segment = Uint8Array.of(1, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0);
+  const pseudo = sumWords(bytesOf(source), 0, 4, sumWords(bytesOf(destination), 0, 4, 6 + 20));
+  new DataView(segment.buffer).setUint16(16, finishChecksum(sumWords(segment, 0, 20, pseudo)));
+  return segment;
 }
 
 describe("HubNat", () => {
@@ -104,6 +114,30 @@ describe("HubNat", () => {
     const before = sessions(host);
     host.reconfigure(hubOf(limit.replace("5", "6")));
     expect(sessions(host)).toEqual(before);
+  });
+
+  test("without NAT by sockets TCP is refused and the rest ignored; with nat off there is no way", async () => {
+    const keys = "securenat = true\noptions.DisableUserModeSecureNAT = 1";
+    const host = await start(keys);
+    const cable = guest(host);
+    const ends = {
+      source: "192.168.30.9",
+      destination: "198.51.100.1",
+      toMac: FAKE_NAT_MEMORY.identity("office").mac,
+    };
+    const frames = [
+      ipFrame({ ...ends, protocol: 6, payload: synPayload(ends) }),
+      ipFrame({ ...ends, protocol: 17, payload: udpPayload(ends, 1, 2, new Uint8Array(1)) }),
+    ];
+    const answers = () => {
+      cable.frames.length = 0;
+      for (const frame of frames) cable.send(frame);
+      return cable.frames.map((frame) => frame[23]);
+    };
+    expect(answers()).toEqual([6]);
+    host.reconfigure(hubOf("securenat = { nat = 'off' }"));
+    expect(sessions(host)).toContain("SID-SECURENAT-3");
+    expect(answers()).toEqual([1, 1]);
   });
 
   test("improvements that are switched off make another host", async () => {

@@ -17,10 +17,12 @@ import { hostNameOf, isOtherSecureNat } from "./host-name.ts";
 import type { LeaseBook } from "./lease-keeper.ts";
 import type { Binding, Lease } from "./lease.ts";
 import { Leases } from "./leases.ts";
-import { RareWarnings } from "./rare-warnings.ts";
+import { WarningGate } from "../warning-gate.ts";
 
 /** hub.md 11.1. */
 const MIN_LEASE_MS = 15_000;
+/** What they tell stays so for as long as leases last. */
+const WARNING_INTERVAL_MS = 600_000;
 /** Addresses that are probed for one client: by then it has asked again. */
 const MAX_PROBES_IN_A_ROW = 8;
 
@@ -77,7 +79,7 @@ export class DhcpServer {
   };
   readonly #deps: DhcpServerDeps;
   readonly #leases: Leases;
-  readonly #warnings: RareWarnings;
+  readonly #warnings: WarningGate;
   /** The latest DISCOVER of clients whose address is being probed. */
   readonly #waiting = new Map<Binding, DhcpQuestion>();
   #config: DhcpServerConfig;
@@ -90,7 +92,7 @@ export class DhcpServer {
     this.#config = config;
     this.#replies = new DhcpReplies(config, deps.isPlain);
     this.#leases = new Leases(config, deps);
-    this.#warnings = new RareWarnings(deps);
+    this.#warnings = new WarningGate(deps.hub, deps, WARNING_INTERVAL_MS);
   }
 
   /** A datagram to port 67. The bytes are the caller's. */
@@ -250,11 +252,7 @@ export class DhcpServer {
     if (fixed === undefined) {
       const { first, last } = this.#config.dhcp;
       const text = `No address is free in ${formatIpv4(first)}-${formatIpv4(last)}`;
-      this.#warnings.warn(
-        "nat_pool_exhausted",
-        `${text}: widen dhcp.range or shorten dhcp.lease`,
-        {},
-      );
+      this.#warnings.warn("nat_pool_exhausted", `${text}: widen dhcp.range or shorten dhcp.lease`);
     } else if (fixed.origin === "user") this.#checkUser(mac, fixed.address);
   }
 
