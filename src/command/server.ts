@@ -133,6 +133,7 @@ async function openServer(
         read: () => store.leases.read(hub),
         write: (leases, removed) => store.leases.write(hub, leases, removed),
       }),
+      forget: (hub) => store.leases.forget(hub),
     },
     linkMemory: new StoredLinkMemory(store, random, () => clock.wall()),
     startMemory: new StoredStartMemory(store, () => clock.wall()),

@@ -48,18 +48,28 @@ export class LeaseStore {
       .map(leaseOf);
   }
 
+  /** All that is kept for a hub goes with it. @throws VpnError `state_write` */
+  forget(hub: string): void {
+    this.#change(() => {
+      this.#database.query("DELETE FROM lease WHERE hub = ?").run(hub.toLowerCase());
+    });
+  }
+
   /** Puts leases in and takes those of `removed` addresses away, all or nothing. @throws VpnError `state_write` */
   write(hub: string, leases: readonly StoredLease[], removed: readonly Ipv4[]): void {
     const key = hub.toLowerCase();
     const drop = this.#database.query("DELETE FROM lease WHERE hub = ? AND address = ?");
     const put = this.#database.query("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)");
-    const change = () => {
+    this.#change(() => {
       for (const address of removed) drop.run(key, address);
       for (const { address, mac, hostname, leasedAt, renewedAt, expires } of leases) {
         const end = expires === undefined ? null : Math.round(expires);
         put.run(key, address, mac, hostname, Math.round(leasedAt), Math.round(renewedAt), end);
       }
-    };
+    });
+  }
+
+  #change(change: () => void): void {
     try {
       this.#database.transaction(change).immediate();
     } catch (error) {

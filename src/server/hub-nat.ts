@@ -38,6 +38,8 @@ const PLUG: InnerPlug = { kind: "secure-nat", policy: POLICY };
 export interface NatMemory {
   identity(hub: string): MadeIdentity;
   leases(hub: string): LeaseBook;
+  /** The hub was removed: nobody comes back to its addresses. @throws VpnError `state_write` */
+  forget(hub: string): void;
 }
 
 export interface HubNatDeps {

@@ -313,8 +313,19 @@ export class Server {
     const host = this.hubs.get(key);
     this.hubs.delete(key);
     await Promise.all([this.#links.remove(key), host?.close()]);
+    if (!this.hubs.has(key)) this.#forgetLeases(name);
     // Last: the end of a hub is told in its log, too. It may be there again by now.
     if (!this.hubs.has(key)) await this.#options.hubLogs?.closeHub(name);
+  }
+
+  #forgetLeases(hub: string): void {
+    const { log, natMemory } = this.#options;
+    try {
+      natMemory.forget(hub);
+    } catch (thrown) {
+      if (!(thrown instanceof VpnError)) throw thrown;
+      log.warn("leases_not_forgotten", `Leases of hub ${hub} stay: ${thrown.message}`, { hub });
+    }
   }
 
   #loadCertificate(config: ServerConfig) {

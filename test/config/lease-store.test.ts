@@ -45,11 +45,21 @@ test("write() of an address that is removed and leased again keeps the lease", (
   expect(world.store.read("home")).toEqual([lease({ hostname: "b" })]);
 });
 
+test("forget() takes the leases of one hub away, whatever the case of its name", () => {
+  using world = open();
+  world.store.write("home", [lease()], []);
+  world.store.write("other", [lease()], []);
+  world.store.forget("HOME");
+  expect(world.store.read("home")).toEqual([]);
+  expect(world.store.read("other")).toEqual([lease()]);
+});
+
 test("CF-19 write() that fails says so and keeps the old rows", () => {
   using world = open();
   world.store.write("home", [lease()], []);
   world.database.run("PRAGMA query_only = 1");
   expect(() => world.store.write("home", [], [lease().address])).toThrow("Cannot write state.db");
+  expect(() => world.store.forget("home")).toThrow("Cannot write state.db");
   expect(world.store.read("home")).toEqual([lease()]);
 });
 

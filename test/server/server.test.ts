@@ -206,6 +206,24 @@ describe("Server.reload()", () => {
     expect(at.server.snapshot().hubs.map(({ name }) => name)).toEqual(["VPN"]);
   });
 
+  test("leases of a hub that is removed are forgotten; a state.db that takes nothing stops no reload", async () => {
+    const forgotten: string[] = [];
+    let isBroken = false;
+    const forget = (name: string) => {
+      if (isBroken) throw new VpnError("state_write", "Cannot write state.db: the disk is full");
+      forgotten.push(name);
+    };
+    const hubs = [hub("VPN", USERS), hub("LAB", USERS), hub("Old", USERS)];
+    const at = await start({ hubs, natMemory: { ...FAKE_NAT_MEMORY, forget } });
+    await at.server.reload({ ...at.config, hubs: hubs.slice(0, 2) });
+    expect(forgotten).toEqual(["Old"]);
+    isBroken = true;
+    await at.server.reload({ ...at.config, hubs: hubs.slice(0, 1) });
+    expect(at.log.lines.map(({ event }) => event)).toContain("leases_not_forgotten");
+    await at.server.stop();
+    expect(forgotten).toEqual(["Old"]);
+  });
+
   test("a hub that is added takes logins at once", async () => {
     const at = await start();
     await at.server.reload({ ...at.config, hubs: [...at.config.hubs, hub("LAB", USERS)] });

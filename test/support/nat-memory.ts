@@ -12,4 +12,5 @@ export const FAKE_NAT_MEMORY: NatMemory = {
     },
   }),
   leases: () => ({ read: () => [], write: () => undefined }),
+  forget: () => undefined,
 };
