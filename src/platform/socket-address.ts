@@ -20,12 +20,14 @@ export interface SocketAddress extends IpAddress {
 export function encodeSocketAddress(address: SocketAddress): Uint8Array {
   const isV4 = address.family === 4;
   const bytes = new Uint8Array(isV4 ? IN_BYTES : SOCKET_ADDRESS_BYTES);
-  const view = new DataView(bytes.buffer);
-  // All our targets are little-endian.
-  view.setUint16(0, isV4 ? AF_INET : AF_INET6, true);
-  view.setUint16(PORT_AT, address.port);
+  // Without a view: its buffer would cost those who keep thousands of these more than the bytes. All our targets are
+  // little-endian.
+  bytes[0] = isV4 ? AF_INET : AF_INET6;
+  bytes[PORT_AT] = address.port >>> 8;
+  bytes[PORT_AT + 1] = address.port;
   bytes.set(address.bytes, isV4 ? IN_ADDRESS_AT : IN6_ADDRESS_AT);
-  if (!isV4) view.setUint32(IN6_SCOPE_AT, address.scope ?? 0, true);
+  const scope = address.scope ?? 0;
+  for (let n = 0; !isV4 && n < 4; n += 1) bytes[IN6_SCOPE_AT + n] = scope >>> (8 * n);
   return bytes;
 }
 

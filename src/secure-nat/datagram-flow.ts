@@ -30,6 +30,9 @@ const DSCP = 0xfc;
 /** Of what is quoted: whoever sent it has forgotten what it was. */
 const QUOTED_TTL = 1;
 
+/** Used again for each, since there are a million a second. */
+const outgoing = { at: 0, bytes: 0, ttl: 0, trafficClass: 0, mayFragment: false };
+
 /** What all flows of one kind share. */
 export class DatagramFlows {
   readonly errors: IcmpErrors;
@@ -75,7 +78,7 @@ export abstract class DatagramFlow implements Flow, MappedFlow, DatagramOwner {
     this.name = encodeSocketAddress({ ...peer.address, port: peer.port });
     this.#shared = shared;
     this.#created = this.#lastUsed = host.clock.now();
-    this.#timer = new WheelTimer(() => this.#watchIdle());
+    this.#timer = new WheelTimer(() => this.#watch());
     at.mapping.add(this);
   }
 
@@ -100,13 +103,12 @@ export abstract class DatagramFlow implements Flow, MappedFlow, DatagramOwner {
     this.#lastUsed = this.host.clock.now();
     this.#bytesOut += bytes;
     if (!this.#timer.isSet) this.#watchIdle();
-    datagramStage.add(this.mapping.socket, this, {
-      at,
-      bytes,
-      ttl: packet.ttl - 1,
-      trafficClass: trafficClassOf(packet) & DSCP,
-      mayFragment: !packet.mayNotFragment,
-    });
+    outgoing.at = at;
+    outgoing.bytes = bytes;
+    outgoing.ttl = packet.ttl - 1;
+    outgoing.trafficClass = trafficClassOf(packet) & DSCP;
+    outgoing.mayFragment = !packet.mayNotFragment;
+    datagramStage.add(this.mapping.socket, this, outgoing);
     this.host.soil(this);
   }
 
@@ -126,12 +128,16 @@ export abstract class DatagramFlow implements Flow, MappedFlow, DatagramOwner {
     this.mapping.remove(this);
   }
 
+  reconfigured(): void {
+    if (this.#timer.isSet) this.#watchIdle();
+  }
+
   #watchIdle(): void {
-    const until = this.#lastUsed + this.idleMs;
-    if (until > this.host.clock.now()) {
-      this.#shared.wheelOf(this.host).set(this.#timer, until);
-      return;
-    }
+    this.#shared.wheelOf(this.host).set(this.#timer, this.#lastUsed + this.idleMs);
+  }
+
+  #watch(): void {
+    if (this.host.clock.now() - this.#lastUsed < this.idleMs) return this.#watchIdle();
     this.close("idle");
     this.host.ended(this);
   }

@@ -175,10 +175,14 @@ export class FlowTable {
 }
 
 function writeWords(key: Int32Array, at: number, { bytes }: IpAddress): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let word = 0; word < 4; word += 1) {
-    key[at + word] = word * 4 < bytes.length ? view.getInt32(word * 4) : 0;
+    key[at + word] = word * 4 < bytes.length ? wordAt(bytes, word * 4) : 0;
   }
+}
+
+/** Four octets as a signed number. Without a view, whose buffer every address would keep from then on. */
+export function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
 function copied(words: Int32Array, size: number): Int32Array<ArrayBuffer> {

@@ -43,9 +43,8 @@ export interface StreamGuard {
   taken(bytes: number): void;
 }
 
-/** States of a TCP flow as lists show them (hub.md 11.5). */
-export type FlowState =
-  "connecting" | "sending-reset" | "connected" | "established" | "disconnecting";
+/** States of a TCP flow as lists show them (hub.md 11.5), but for that of sending a reset, which takes no time here. */
+export type FlowState = "connecting" | "connected" | "established" | "disconnecting";
 
 /** What lists show of a flow. */
 export interface FlowInfo {
@@ -69,6 +68,8 @@ export interface Flow {
   receive(packet: PacketView): void;
   /** The event is over, and `soil` was called in it: now much may be sent, with `outbox.drain()` between. */
   flush(): void;
+  /** The configuration is another: its time to be idle may be shorter. Ends nothing before the event is over. */
+  reconfigured?(): void;
   /** Frees all that it holds. Tells the inner host where its protocol can. Calls nothing of its host; may be called twice. */
   close(end: FlowEnd): void;
 }

@@ -12,6 +12,7 @@ import { PACKET_VIEW } from "../platform/packet-memory.ts";
 import type { IncomingMessage } from "../platform/receive-messages.ts";
 import { ERRNO } from "../platform/stream-socket.ts";
 import type { FlowEnds, FlowHost } from "./flow.ts";
+import { wordAt } from "./flow-table.ts";
 import { socketShare } from "./socket-share.ts";
 
 /** Frames that wait are sent at this figure: they are still in the cache. */
@@ -167,10 +168,8 @@ export function peerOf({ dial, outer, outerPort }: FlowEnds): {
 
 function keyOfPeer(ends: FlowEnds): PeerKey {
   const { address, port } = peerOf(ends);
-  const { bytes } = address;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (address.family === 4) return view.getUint32(0) * 65_536 + port;
-  const word = (index: number) => view.getUint32(index * 4);
+  const word = (index: number) => wordAt(address.bytes, index * 4) >>> 0;
+  if (address.family === 4) return word(0) * 65_536 + port;
   return keyOfWords(word(0), word(1), word(2), word(3), port);
 }
 

@@ -315,6 +315,7 @@ export class UserNat implements Nat, FlowHost {
   reconfigure(config: SecureNatConfig): void {
     this.config = config;
     this.#keepQuota();
+    for (const flow of this.#records.keys()) flow.reconfigured?.();
   }
 
   /** Ends what may not be reached any more. */

@@ -6,7 +6,6 @@
 //   3. download: reads as far as the guest's window and the buffers go, so that the rest slows the target down
 //   4. the end: halves are closed one by one, resets are passed on, idle flows are reset
 import { SystemError } from "../base/errors.ts";
-import type { Timer } from "../base/clock.ts";
 import { NAT_CONNECT_MS, NAT_READ_BYTES_PER_TURN } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
@@ -33,6 +32,7 @@ import {
   type TcpControl,
   type TcpIo,
 } from "./tcp/tcp-io.ts";
+import { TimerWheel, WheelTimer } from "./tcp/timer-wheel.ts";
 
 /** Frames that wait are sent at this figure: they are still in the cache. */
 const DRAIN_BYTES = 49_152;
@@ -53,15 +53,26 @@ export interface TcpMachines {
 
 /** The maker of TCP flows of one SecureNAT. */
 export function tcpFlows(machines: TcpMachines, errors: IcmpErrors): FlowFactory {
-  return (ends, host, first, innerMac) =>
-    new TcpFlow(ends, host, machines, errors, first, innerMac);
+  let shared: TcpFlows | undefined;
+  return (ends, host, first, innerMac) => {
+    // Thousands of flows wait at once: one wheel costs them less than a timer each.
+    const wheel = () => new TimerWheel(host.clock, () => outbox.drain());
+    shared ??= { host, machines, errors, wheel: wheel() };
+    return new TcpFlow(ends, shared, first, innerMac);
+  };
+}
+
+/** What all of them share. */
+interface TcpFlows {
+  readonly host: FlowHost;
+  readonly machines: TcpMachines;
+  readonly errors: IcmpErrors;
+  readonly wheel: TimerWheel;
 }
 
 class TcpFlow implements Flow, TcpIo {
   readonly ends: FlowEnds;
-  readonly #host: FlowHost;
-  readonly #machines: TcpMachines;
-  readonly #errors: IcmpErrors;
+  readonly #shared: TcpFlows;
   readonly #machine: TcpMachine;
   readonly #created: number;
   #lastUsed: number;
@@ -69,7 +80,7 @@ class TcpFlow implements Flow, TcpIo {
   #bytesIn = 0;
   #target: TcpTarget | undefined;
   /** Of the dial, and then of being idle. */
-  #timer: Timer | undefined;
+  readonly #timer = new WheelTimer(() => this.#watch());
   /** While the target has not answered. */
   #quote: SynQuote | undefined;
   #phase: "new" | "dialling" | "relaying" | "ended" = "new";
@@ -77,21 +88,16 @@ class TcpFlow implements Flow, TcpIo {
   /** The guest has sent its FIN. */
   #isWriteDone = false;
 
-  constructor(
-    ends: FlowEnds,
-    host: FlowHost,
-    machines: TcpMachines,
-    errors: IcmpErrors,
-    first: PacketView,
-    innerMac: MacAddress,
-  ) {
+  constructor(ends: FlowEnds, shared: TcpFlows, first: PacketView, innerMac: MacAddress) {
     this.ends = ends;
-    this.#host = host;
-    this.#machines = machines;
-    this.#errors = errors;
-    this.#created = this.#lastUsed = host.clock.now();
+    this.#shared = shared;
+    this.#created = this.#lastUsed = this.#host.clock.now();
     this.#quote = SynQuote.of(first, innerMac);
-    this.#machine = machines.connect(ends, innerMac, this);
+    this.#machine = shared.machines.connect(ends, innerMac, this);
+  }
+
+  get #host(): FlowHost {
+    return this.#shared.host;
   }
 
   get info(): FlowInfo {
@@ -119,7 +125,7 @@ class TcpFlow implements Flow, TcpIo {
 
   flush(): void {
     this.#pump();
-    this.#machines.flush();
+    this.#shared.machines.flush();
   }
 
   /* 1. Dial */
@@ -136,11 +142,8 @@ class TcpFlow implements Flow, TcpIo {
       if (!(thrown instanceof SystemError)) throw thrown;
       return this.#refuse(thrown.errno);
     }
-    const onTimeout = () => {
-      this.#refuse(ERRNO.ETIMEDOUT);
-      outbox.drain();
-    };
-    this.#timer = this.#host.clock.after(dial?.timeoutMs ?? NAT_CONNECT_MS, onTimeout);
+    const until = this.#host.clock.now() + (dial?.timeoutMs ?? NAT_CONNECT_MS);
+    this.#shared.wheel.set(this.#timer, until);
   }
 
   #dialled(target: TcpTarget, events: number): void {
@@ -152,7 +155,6 @@ class TcpFlow implements Flow, TcpIo {
     this.#phase = "relaying";
     this.#quote = undefined;
     this.#used();
-    this.#timer?.cancel();
     this.#watchIdle();
     this.#host.opened(this);
     this.#machine.open();
@@ -170,7 +172,7 @@ class TcpFlow implements Flow, TcpIo {
     if (fault !== undefined) {
       // Before the RST: it says why, and the guest's system listens to the first of them.
       const from = { link: this.#host.link, address: this.#host.addressOf(outer.family) };
-      this.#quote?.tell(this.#errors, fault, from);
+      this.#quote?.tell(this.#shared.errors, fault, from);
     }
     this.#free(true);
     this.#machine.refuse();
@@ -223,8 +225,8 @@ class TcpFlow implements Flow, TcpIo {
       const room = Math.min(Math.floor(this.#machine.sendRoom), CHUNK_BYTES);
       if (room === 0) return;
       if (bytes >= NAT_READ_BYTES_PER_TURN) return target.readLater();
-      const chunk = this.#machines.chunks.take();
-      if (chunk === undefined) return this.#machines.chunks.whenFree(target.readLater);
+      const chunk = this.#shared.machines.chunks.take();
+      if (chunk === undefined) return this.#shared.machines.chunks.whenFree(target.readLater);
       bytes += this.#read(target, chunk, room);
       if (outbox.waitingBytes >= DRAIN_BYTES) outbox.drain();
     }
@@ -246,7 +248,7 @@ class TcpFlow implements Flow, TcpIo {
       this.#machine.write(chunk);
       return read;
     }
-    this.#machines.chunks.give(chunk);
+    this.#shared.machines.chunks.give(chunk);
     if (target.isReadDone) this.#endOfTarget();
     return 0;
   }
@@ -282,10 +284,9 @@ class TcpFlow implements Flow, TcpIo {
   /** Frees what is outside. What is left of the guest's end costs no descriptor. */
   #free(isReset: boolean): void {
     this.#quote = undefined;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#shared.wheel.cancel(this.#timer);
     if (this.#target === undefined) return;
-    this.#machines.chunks.forget(this.#target.readLater);
+    this.#shared.machines.chunks.forget(this.#target.readLater);
     this.#target.close(isReset);
     this.#target = undefined;
   }
@@ -294,15 +295,20 @@ class TcpFlow implements Flow, TcpIo {
     this.#lastUsed = this.#host.clock.now();
   }
 
+  reconfigured(): void {
+    if (this.#phase === "relaying" && this.#timer.isSet) this.#watchIdle();
+  }
+
   #watchIdle(): void {
+    const until = this.#lastUsed + this.#host.config.tcpTimeoutMs;
+    this.#shared.wheel.set(this.#timer, until);
+  }
+
+  /** The time is over that the target has to answer, or the flow to be used. */
+  #watch(): void {
+    if (this.#phase === "dialling") return this.#refuse(ERRNO.ETIMEDOUT);
     const { clock, config } = this.#host;
-    const idleMs = clock.now() - this.#lastUsed;
-    const left = config.tcpTimeoutMs - idleMs;
-    if (left <= 0) {
-      this.#abort();
-      outbox.drain();
-      return;
-    }
-    this.#timer = clock.after(left, () => this.#watchIdle());
+    if (clock.now() - this.#lastUsed < config.tcpTimeoutMs) this.#watchIdle();
+    else this.#abort();
   }
 }
