@@ -1,5 +1,5 @@
 // A user-mode NAT with real sockets of this machine, and a guest that is a test.
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { Epoll } from "../../src/platform/epoll.ts";
 import { IcmpErrors } from "../../src/ip-host/icmp-error.ts";
 import { noHostDrops } from "../../src/ip-host/host-drops.ts";
@@ -22,11 +22,19 @@ export const GUEST = { 4: "192.168.30.10", 6: "fd00::10" } as const;
 export const FAR = { 4: "198.51.100.1", 6: "2001:db8::1" } as const;
 export const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
 
-/** Sockets of this process. The runtime closes descriptors of its own when it likes, so there may be fewer later. */
-export function openSockets(): number {
+const DATAGRAM_TABLES = ["udp", "udp6", "icmp", "icmp6", "raw", "raw6"];
+
+/** Sockets of this process for datagrams: of other kinds the runtime opens and closes some when it likes. */
+export function datagramSockets(): number {
+  const inodes = new Set(
+    DATAGRAM_TABLES.flatMap((table) => {
+      const rows = readFileSync(`/proc/self/net/${table}`, "utf8").trim().split("\n").slice(1);
+      return rows.map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
+    }),
+  );
   return readdirSync("/proc/self/fd").filter((fd) => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+      return inodes.has(readlinkSync(`/proc/self/fd/${fd}`));
     } catch {
       // The one that the folder itself was read by.
       return false;

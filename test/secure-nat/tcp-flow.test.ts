@@ -211,6 +211,7 @@ class World {
   flushes = 0;
   endedFlows = 0;
   isPlain = false;
+  readonly config = { tcpTimeoutMs: 1_800_000 };
   machine!: FakeMachine;
   readonly host: FlowHost;
 
@@ -220,7 +221,7 @@ class World {
       clock: this.clock,
       random: { fill: (bytes: Uint8Array) => bytes } as unknown as FlowHost["random"],
       epoll: this.epoll,
-      config: { tcpTimeoutMs: 1_800_000 } as SecureNatConfig,
+      config: this.config as SecureNatConfig,
       isPlain: false,
       addressOf: (family) => tryParseAddress(family === 4 ? "192.168.30.1" : "fd00::1")!,
       soil: (flow) => void this.soiled.add(flow),
@@ -696,6 +697,27 @@ describe("TCP flow, end", () => {
     expect(world.machine.calls).toEqual(["open", "abort"]);
     expect(world.endedFlows).toBe(1);
     expect(world.epoll.size).toBe(0);
+  });
+
+  test("a shorter time to be idle counts for flows that are there, a longer one as well", async () => {
+    const { port } = await listen((socket) => socket.resume());
+    const flow = world.begin("127.0.0.1", port);
+    flow.reconfigured?.();
+    await world.establish();
+    world.clock.advance(100_000);
+    world.config.tcpTimeoutMs = 60_000;
+    flow.reconfigured?.();
+    expect(world.machine.calls).toEqual(["open"]);
+    world.config.tcpTimeoutMs = 200_000;
+    flow.reconfigured?.();
+    world.clock.advance(99_999);
+    expect(world.machine.calls).toEqual(["open"]);
+    world.config.tcpTimeoutMs = 60_000;
+    flow.reconfigured?.();
+    world.clock.advance(1);
+    expect(world.machine.calls).toEqual(["open", "abort"]);
+    flow.reconfigured?.();
+    expect(world.clock.pending).toBe(0);
   });
 
   test("close() resets both ends", async () => {

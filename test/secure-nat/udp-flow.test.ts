@@ -16,7 +16,8 @@ import { tryParseIpv4Packet } from "../../src/wire/ipv4.ts";
 import { aimed, bytesOf, ipFrame, udpPayload } from "../ip-host/packets.ts";
 import { until } from "../support/process.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { FAR, GUEST, HOST, LOOPBACK, openNat, openSockets } from "./datagram-world.ts";
+import { secureNatConfig } from "./config.ts";
+import { FAR, GUEST, HOST, LOOPBACK, openNat, datagramSockets } from "./datagram-world.ts";
 
 const DATA = seededRandom(3).bytes(60_000);
 const area = reserve(65_536);
@@ -264,7 +265,7 @@ describe("UdpFlow", () => {
   test("idle flows end after their time, those in use stay, and nothing waits then", async () => {
     const nat = keep(openNat());
     const [far, other] = [target(), target()];
-    const before = { sockets: openSockets(), share: socketShare.taken };
+    const before = { sockets: datagramSockets(), share: socketShare.taken };
     nat.send(datagram(far, DATA.subarray(0, 10), { from: 41_001 }));
     nat.send(datagram(other, DATA.subarray(0, 10), { from: 41_002 }));
     await far.waitFor(1);
@@ -278,13 +279,25 @@ describe("UdpFlow", () => {
     nat.clock.advance(1);
     expect([nat.nat.counts.udp, nat.clock.pending]).toEqual([0, 0]);
     expect(socketShare.taken).toBe(before.share);
-    expect(openSockets()).toBeLessThanOrEqual(before.sockets);
+    expect(datagramSockets()).toBe(before.sockets);
+  });
+
+  test("a shorter time to be idle counts for flows that are there", async () => {
+    const nat = keep(openNat());
+    const far = target();
+    nat.send(datagram(far, DATA.subarray(0, 10)));
+    nat.clock.advance(20_000);
+    nat.nat.reconfigure({ ...secureNatConfig(), udpTimeoutMs: 30_000 });
+    nat.clock.advance(9_999);
+    expect(nat.nat.counts.udp).toBe(1);
+    nat.clock.advance(1);
+    expect([nat.nat.counts.udp, nat.clock.pending]).toEqual([0, 0]);
   });
 
   test("a thousand flows end together and free their sockets", () => {
     const nat = keep(openNat());
     const far = target();
-    const before = { sockets: openSockets(), share: socketShare.taken };
+    const before = { sockets: datagramSockets(), share: socketShare.taken };
     for (let n = 0; n < 1000; n += 1) {
       nat.send(datagram(far, DATA.subarray(0, 10), { from: 42_000 + n }));
     }
@@ -292,7 +305,7 @@ describe("UdpFlow", () => {
     nat.clock.advance(60_000);
     expect([nat.nat.counts.udp, nat.clock.pending]).toEqual([0, 0]);
     expect(socketShare.taken).toBe(before.share);
-    expect(openSockets()).toBeLessThanOrEqual(before.sockets);
+    expect(datagramSockets()).toBe(before.sockets);
   });
 
   test("what an administrator deletes is gone at once, and comes back with the next datagram", async () => {
