@@ -28,6 +28,10 @@ export const HOST_DROP_REASONS = [
   "limit",
   /** More to send at once than there is memory for. */
   "outbox_full",
+  /** A datagram on its way out that the system had no room for. */
+  "socket_full",
+  /** A datagram from outside, of somebody that no guest has sent to (RFC 4787 5). */
+  "unsolicited",
   "port_closed",
 ] as const;
 

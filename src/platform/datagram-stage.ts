@@ -61,6 +61,8 @@ export interface DatagramOwner {
   readErrors(): void;
   /** A datagram could not go: the errno, and its bytes, before which 64 are free to be written. Errors were read. */
   refused(error: number, at: number, bytes: number): void;
+  /** The system had no room for so many datagrams. */
+  overflowed(datagrams: number): void;
 }
 
 /** One message of the table. The objects are used again. */
@@ -82,8 +84,6 @@ class DatagramStage {
   #mayFragment = false;
   #next = areaAt;
   #isFlushing = false;
-  /** Datagrams that the system had no room for. */
-  overflows = 0;
 
   /** Takes a copy of the bytes at `at`, which go as one datagram. */
   add(
@@ -167,7 +167,10 @@ class DatagramStage {
       const entry = this.#staged[done]!;
       if (error === EINTR) continue;
       if (error === EAGAIN || error === ENOBUFS) {
-        for (; done < count; done += 1) this.overflows += this.#staged[done]!.datagrams;
+        for (; done < count; done += 1) {
+          const { owner, datagrams } = this.#staged[done]!;
+          owner?.overflowed(datagrams);
+        }
         return;
       }
       if (entry.datagrams > 1 && isRefusalToCut(error)) {
@@ -198,7 +201,7 @@ class DatagramStage {
       if (libc.sendmmsg(socket.fd, PACKET_BASE + message, 1, 0) > 0) continue;
       const error = errno();
       if (error === EAGAIN || error === ENOBUFS) {
-        this.overflows += 1;
+        entry.owner?.overflowed(1);
         continue;
       }
       entry.owner?.readErrors();

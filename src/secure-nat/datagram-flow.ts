@@ -148,6 +148,10 @@ export abstract class DatagramFlow implements Flow, MappedFlow, DatagramOwner {
     this.mapping.readErrors();
   }
 
+  overflowed(datagrams: number): void {
+    this.host.drops.socket_full += datagrams;
+  }
+
   refused(error: number, at: number, bytes: number): void {
     const fault = error === EMSGSIZE ? "too_big" : (faultOfErrno(error) ?? "no_route");
     const mtu = error === EMSGSIZE ? this.mapping.takeLocalMtu() : 0;

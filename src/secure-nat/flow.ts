@@ -4,6 +4,7 @@ import type { IpAddress } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
+import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { Epoll } from "../platform/epoll.ts";
@@ -92,6 +93,7 @@ export interface FlowHost {
   opened(flow: Flow): void;
   /** The flow has ended by itself and freed what it held: it leaves the table. */
   ended(flow: Flow): void;
+  readonly drops: HostDrops;
   /** Packets that are not forwarded, and why, for logs: once a flow at most. */
   readonly log: FlowLog;
 }

@@ -4,6 +4,7 @@
 // games, STUN and QUIC do, gets through, and others do not. A thousand peers of one program cost one descriptor.
 import { SystemError } from "../base/errors.ts";
 import { formatAddress, type IpAddress } from "../base/ip.ts";
+import type { HostDrops } from "../ip-host/host-drops.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import type { DatagramError } from "../platform/error-queue.ts";
 import type { DatagramSocket } from "../platform/datagram-socket.ts";
@@ -47,6 +48,7 @@ export class Mapping {
   /** The peers beyond it. */
   #others: Map<PeerKey, MappedFlow> | undefined;
   readonly #watch: EpollWatch;
+  readonly #drops: HostDrops;
   readonly #onEmpty: () => void;
   /** The MTU that the system gave as the reason not to send. */
   #localMtu = 0;
@@ -54,6 +56,7 @@ export class Mapping {
   /** @throws SystemError if the socket cannot be watched; it stays the caller's then */
   constructor(socket: DatagramSocket, host: FlowHost, onEmpty: () => void) {
     this.socket = socket;
+    this.#drops = host.drops;
     this.#onEmpty = onEmpty;
     this.#watch = host.epoll.add(socket.fd, (events) => this.#onEvents(events), EPOLLIN);
   }
@@ -103,7 +106,9 @@ export class Mapping {
     if ((events & EPOLLERR) !== 0 && this.readErrors()) return this.#watch.again(events);
     if (!this.socket.isOpen) return;
     const hasMore = this.socket.receive((message) => {
-      this.#find(this.#keyAt(message.fromAt))?.came(message);
+      const flow = this.#find(this.#keyAt(message.fromAt));
+      if (flow !== undefined) flow.came(message);
+      else if (this.socket.kind !== "raw") this.#drops.unsolicited += countOf(message);
       if (outbox.waitingBytes >= DRAIN_BYTES) outbox.drain();
     });
     if (hasMore) this.#watch.again(EPOLLIN);
@@ -156,6 +161,11 @@ export class Mappings {
       throw thrown;
     }
   }
+}
+
+/** Datagrams that were joined are told apart. */
+function countOf({ bytes, segment }: IncomingMessage): number {
+  return segment === 0 ? 1 : Math.ceil(bytes / segment);
 }
 
 /** Where the flow's socket sends to. */

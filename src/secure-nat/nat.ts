@@ -48,7 +48,6 @@ export type NatCounts = Readonly<Record<FlowProtocol, number>>;
 export interface NatDeps extends Omit<FlowHost, "soil" | "opened" | "ended"> {
   /** Seed of the table. */
   readonly seed: number;
-  readonly drops: HostDrops;
   readonly factories: Readonly<Record<FlowProtocol, FlowFactory>>;
   /** Where a flow to the virtual host itself goes instead; undefined for all others. */
   dialOf(ends: FlowEnds): FlowEnds["dial"];
@@ -82,6 +81,7 @@ export class UserNat implements Nat, FlowHost {
   readonly random;
   readonly epoll;
   readonly log;
+  readonly drops: HostDrops;
   readonly isPlain: boolean;
   config: SecureNatConfig;
   readonly #deps: NatDeps;
@@ -102,6 +102,7 @@ export class UserNat implements Nat, FlowHost {
     this.random = deps.random;
     this.epoll = deps.epoll;
     this.log = deps.log;
+    this.drops = deps.drops;
     this.isPlain = deps.isPlain;
     this.config = deps.config;
     this.#table = new FlowTable(deps.seed);
@@ -129,12 +130,12 @@ export class UserNat implements Nat, FlowHost {
     else if (protocol === IP_PROTOCOL.UDP) this.#receiveUdp(packet);
     else if (protocol === (packet.version === 4 ? IP_PROTOCOL.ICMP : ICMPV6))
       this.#receiveIcmp(packet);
-    else this.#deps.drops.not_served += 1;
+    else this.drops.not_served += 1;
   }
 
   #receiveTcp(packet: PacketView): void {
     const { l4At, ipEnd } = packet;
-    const { drops } = this.#deps;
+    const { drops } = this;
     if (l4At + TCP_HEADER_BYTES > ipEnd) return void (drops.header += 1);
     if (!packet.hasRightSum) return void (drops.checksum += 1);
     packet.isVerified = true;
@@ -161,7 +162,7 @@ export class UserNat implements Nat, FlowHost {
 
   #receiveUdp(packet: PacketView): void {
     const { l4At, ipEnd } = packet;
-    const { drops } = this.#deps;
+    const { drops } = this;
     if (l4At + UDP_HEADER_BYTES > ipEnd) return void (drops.header += 1);
     const length = PACKET_VIEW.getUint16(l4At + 4);
     const innerPort = PACKET_VIEW.getUint16(l4At);
@@ -180,7 +181,7 @@ export class UserNat implements Nat, FlowHost {
 
   #receiveIcmp(packet: PacketView): void {
     const { l4At, ipEnd, version } = packet;
-    const { drops } = this.#deps;
+    const { drops } = this;
     if (l4At + ECHO_HEADER_BYTES > ipEnd) return void (drops.header += 1);
     if (!(version === 4 ? packet.hasRightPlainSum : packet.hasRightSum)) {
       return void (drops.checksum += 1);
@@ -206,7 +207,7 @@ export class UserNat implements Nat, FlowHost {
     if (dial === undefined && !deps.mayReach(ends)) return deps.prohibited(packet);
     const guest = this.#guestOf(inner);
     if (this.#isFull(guest, protocol) || !this.#makeRoom(guest, protocol)) {
-      deps.drops.limit += 1;
+      this.drops.limit += 1;
       const text = `${guest.key} has reached a limit of NAT entries: ${guest.flows} of its own, ${this.#table.size} in all`;
       deps.log.warn("nat_limit", text);
       if (protocol === "tcp") deps.reset(packet);

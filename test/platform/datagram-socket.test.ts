@@ -5,7 +5,9 @@ import { type DatagramOwner, datagramStage } from "../../src/platform/datagram-s
 import { PACKET_BYTES, reserve } from "../../src/platform/packet-memory.ts";
 import { closePing, openPing, openRaw } from "../../src/platform/ping-socket.ts";
 import { encodeSocketAddress, type SocketAddress } from "../../src/platform/socket-address.ts";
+import { inNamespace } from "./enter-namespace.ts";
 import { until } from "../support/process.ts";
+import { describeSystem, World } from "../support/namespace.ts";
 import { seededRandom } from "../support/seeded-random.ts";
 
 const LOOPBACK = {
@@ -32,14 +34,16 @@ afterEach(() => {
 function owner(from: DatagramSocket, port: number) {
   const to: SocketAddress = { family: from.family, bytes: LOOPBACK[from.family], port };
   const refusals: [error: number, bytes: number][] = [];
+  const lost = { datagrams: 0 };
   const errors: [errno: number, type: number | undefined, bytes: number][] = [];
   const made: DatagramOwner = {
     name: encodeSocketAddress(to),
     readErrors: () =>
       from.readErrors(({ errno, icmp, bytes }) => void errors.push([errno, icmp?.type, bytes])),
     refused: (error, _at, bytes) => void refusals.push([error, bytes]),
+    overflowed: (datagrams) => void (lost.datagrams += datagrams),
   };
-  return Object.assign(made, { refusals, errors });
+  return Object.assign(made, { refusals, errors, lost });
 }
 
 const PLAIN = { ttl: 64, trafficClass: 0, mayFragment: false };
@@ -143,6 +147,26 @@ describe("the stage", () => {
     near.close();
     datagramStage.flush();
     expect(sizes(far).datagrams).toEqual([]);
+  });
+});
+
+describeSystem("the stage before a full device", ["tc"], () => {
+  test("tells of each datagram that there was no room for, joined ones as well", async () => {
+    const world = new World();
+    try {
+      const near = await world.namespace("near");
+      await near.check(["tc", "qdisc", "replace", "dev", "lo", "root", "pfifo", "limit", "0"]);
+      const from = inNamespace(near.netns, () => socket());
+      const to = owner(from, 9);
+      for (const bytes of [500, 500, 500, 20]) {
+        datagramStage.add(from, to, { ...PLAIN, at: area, bytes });
+      }
+      datagramStage.add(from, to, { ...PLAIN, at: area, bytes: 1000 });
+      datagramStage.flush();
+      expect([to.lost.datagrams, to.refusals]).toEqual([5, []]);
+    } finally {
+      await world.close();
+    }
   });
 });
 

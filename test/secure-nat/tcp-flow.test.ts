@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
 import { tryParseAddress } from "../../src/base/ip.ts";
 import type { SecureNatConfig } from "../../src/config/secure-nat-config.ts";
+import { noHostDrops } from "../../src/ip-host/host-drops.ts";
 import { IcmpErrors } from "../../src/ip-host/icmp-error.ts";
 import { Epoll } from "../../src/platform/epoll.ts";
 import { addressOf, libc } from "../../src/platform/libc.ts";
@@ -223,6 +224,7 @@ class World {
       epoll: this.epoll,
       config: this.config as SecureNatConfig,
       isPlain: false,
+      drops: noHostDrops(),
       addressOf: (family) => tryParseAddress(family === 4 ? "192.168.30.1" : "fd00::1")!,
       soil: (flow) => void this.soiled.add(flow),
       opened: () => (this.openedFlows += 1),

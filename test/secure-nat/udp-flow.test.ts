@@ -201,6 +201,7 @@ describe.each([4, 6] as const)("UdpFlow over IPv%d", (family) => {
     const [frame] = await nat.frames(1);
     const view = aimed(frame!);
     expect(view.ipEnd - view.l4At).toBe(68);
+    expect(nat.drops.unsolicited).toBe(1);
     // Once it was sent to, it may answer.
     nat.send(datagram(other, DATA.subarray(0, 10), { family }));
     other.answer(DATA.slice(0, 50), loopback(far.from[0]!.port, family));
