@@ -262,6 +262,8 @@ export const MAX_DHCP_BINDINGS = 65_536;
 export const MAX_DHCP_OFFERS = 1024;
 /** Addresses that rest since somebody has them who has no lease; never more than half of the pool. */
 export const MAX_DHCP_RESTING = 1024;
+/** Machines whose last address is known when they come back without a lease, the latest. */
+export const MAX_DHCP_REMEMBERED = 4096;
 /** Lines about NAT entries and leases that a hub logs in a minute: two for each, of 250 new ones a second. */
 export const MAX_NAT_LINES_PER_MINUTE = 30_000;
 /**

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MAX_NAT_ENTRIES, OPEN_FILES_BESIDES_NAT } from "../../src/base/limits.ts";
 import { describeSystem } from "../support/namespace.ts";
 import { run } from "../support/process.ts";
 
@@ -42,3 +43,12 @@ describeSystem("systemd units", ["systemd-analyze"], () => {
     });
   });
 });
+
+test.each(["vpn-bridge.service", "vpn-server.service"])(
+  "%s has open files for all NAT entries of a hub",
+  async (unit) => {
+    const text = await Bun.file(join(FOLDER, unit)).text();
+    const limit = Number(/^LimitNOFILE=([0-9]+)$/m.exec(text)?.[1]);
+    expect(limit).toBeGreaterThanOrEqual(MAX_NAT_ENTRIES + OPEN_FILES_BESIDES_NAT);
+  },
+);

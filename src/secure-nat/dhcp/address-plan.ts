@@ -83,12 +83,12 @@ export class AddressPlan {
     return isAllowed ? { address, origin: "pool" } : undefined;
   }
 
-  /** For a client that looks for an address: the one it asks for, its own, or a free one. */
+  /** For a client that looks for an address: the one it asks for, its own, the last it had (RFC 2131 4.3.1), or a free one. */
   choose(mac: MacAddress, requested: Ipv4): Entitlement | undefined {
     const fixed = this.fixedOf(mac);
     if (fixed !== undefined) return this.mayHave(mac, fixed.address);
     const own = this.#bindings.leases.get(mac) ?? this.#bindings.offers.get(mac);
-    for (const address of [requested, own?.address]) {
+    for (const address of [requested, own?.address, this.#bindings.before(mac)]) {
       if (address === undefined || !this.isAnybodys(address)) continue;
       const granted = this.mayHave(mac, address);
       if (granted !== undefined) return granted;

@@ -1,4 +1,5 @@
 import type { Ipv4 } from "../../base/ip.ts";
+import { MAX_DHCP_REMEMBERED } from "../../base/limits.ts";
 import type { MacAddress } from "../../base/mac.ts";
 import type { Binding, LeaseOrigin } from "./lease.ts";
 import { MinHeap } from "./min-heap.ts";
@@ -22,6 +23,8 @@ export class Bindings {
   /** Probed and offered, the oldest first. */
   readonly #offers = new Map<MacAddress, Binding>();
   readonly #resting = new Set<Binding>();
+  /** The addresses of those who had a lease of the pool, the latest last. */
+  readonly #before = new Map<MacAddress, Ipv4>();
   #deadlines = new MinHeap<Deadline>();
   /** The time under which each waits in the heap. */
   readonly #queued = new Map<Binding, number>();
@@ -48,6 +51,19 @@ export class Bindings {
 
   at(address: Ipv4): Binding | undefined {
     return this.#byAddress.get(address);
+  }
+
+  /** The address that a client has had from the pool. */
+  before(mac: MacAddress): Ipv4 | undefined {
+    return this.#before.get(mac);
+  }
+
+  remember(mac: MacAddress, address: Ipv4): void {
+    this.#before.delete(mac);
+    this.#before.set(mac, address);
+    const [oldest] = this.#before.keys().take(1);
+    if (oldest !== undefined && this.#before.size > MAX_DHCP_REMEMBERED)
+      this.#before.delete(oldest);
   }
 
   /** Nothing is over before; Infinity for never. What was taken away has no part in it. */
@@ -116,12 +132,14 @@ export class Bindings {
   }
 
   remove(binding: Binding): void {
-    if (this.#byAddress.get(binding.address) !== binding) return;
-    this.#byAddress.delete(binding.address);
+    const { address, hold, mac, origin } = binding;
+    if (this.#byAddress.get(address) !== binding) return;
+    if (hold === "leased" && origin === "pool") this.remember(mac, address);
+    this.#byAddress.delete(address);
     this.#queued.delete(binding);
     this.#resting.delete(binding);
     for (const kind of [this.#leases, this.#offers]) {
-      if (kind.get(binding.mac) === binding) kind.delete(binding.mac);
+      if (kind.get(mac) === binding) kind.delete(mac);
     }
   }
 

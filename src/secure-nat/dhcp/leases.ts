@@ -218,6 +218,7 @@ export class Leases {
       const leftMs = remainingMs(stored, wall);
       const isTwice = this.#bindings.leases.has(mac);
       const isFull = this.#bindings.size >= MAX_DHCP_BINDINGS;
+      if (leftMs <= 0) this.#bindings.remember(mac, address);
       if (leftMs <= 0 || isTwice || isFull || !this.#plan.isOfHost(address)) {
         keeper.remove(address);
         continue;

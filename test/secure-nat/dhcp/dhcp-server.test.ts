@@ -32,6 +32,25 @@ describe("DhcpServer DISCOVER", () => {
     expect(wanted("10.0.0.5")).toBe("192.168.30.10");
   });
 
+  test("offers a client that comes back the address that it had, while nobody else has it", () => {
+    using world = new DhcpWorld();
+    for (const client of [1, 2, 3]) world.bind(client);
+    for (const [client, ciaddr] of [
+      [1, "192.168.30.10"],
+      [2, "192.168.30.11"],
+    ] as const) {
+      world.ask({ type: "RELEASE", client, ciaddr, server: "192.168.30.1" });
+    }
+    const offered = (client: number) => world.ask({ type: "DISCOVER", client })?.address;
+    expect(offered(2)).toBe("192.168.30.11");
+    world.clock.advance(3 * 3_600_000);
+    expect(offered(3)).toBe("192.168.30.12");
+    world.clock.advance(30_000);
+    expect(world.bind(9)).toBe("192.168.30.10");
+    expect(offered(1)).toBe("192.168.30.11");
+    expect(offered(2)).toBe("192.168.30.12");
+  });
+
   test("fills gaps from below", () => {
     using world = new DhcpWorld();
     for (const client of [1, 2, 3, 4]) world.bind(client);

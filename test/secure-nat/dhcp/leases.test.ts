@@ -33,6 +33,19 @@ describe("Leases kept from one run to the next", () => {
     expect(world.book.rows.size).toBe(0);
   });
 
+  test("one that ran out meanwhile tells which address the client had", () => {
+    const book = new MemoryBook();
+    {
+      using world = new DhcpWorld({}, { book });
+      world.bind(1);
+      world.bind(2);
+    }
+    const clock = new ManualClock(Date.UTC(2026, 10, 22) + 3 * HOUR_MS);
+    using world = new DhcpWorld({}, { book: copyOf(book), clock });
+    expect(world.leases).toEqual([]);
+    expect(world.ask({ type: "DISCOVER", client: 2 })?.address).toBe("192.168.30.11");
+  });
+
   test("of 2,000 changes go out 512 at a time", () => {
     using world = new DhcpWorld({ first: ip("10.0.0.2"), last: ip("10.0.200.0") }, { prefix: 16 });
     world.config = { ...world.config, address: ip("10.0.0.1") };
