@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { formatIpv4, formatNet, tryParseIpv4 } from "../../src/base/ip.ts";
 import { diffServerConfig } from "../../src/config/diff.ts";
+import { secureNatConfig } from "../secure-nat/config.ts";
 import { faultsOf, readServer } from "./fixture.ts";
 
 const natOf = (text: string) => readServer(text).config.hubs[0]!.secureNat!;
@@ -14,36 +15,7 @@ const natFaults = (keys: string) =>
 describe("hub.NAME.securenat", () => {
   test("is true, false or a table, with the defaults of hub.md 11.1", () => {
     const initial = natOf("[hub.a]\nsecurenat = true");
-    expect(initial).toEqual({
-      enable: true,
-      address: ip("192.168.30.1"),
-      prefix: 24,
-      mac: undefined,
-      nat: "user",
-      ipv6: true,
-      ipv6Prefix: undefined,
-      mtu: 1500,
-      tcpTimeoutMs: 1_800_000,
-      udpTimeoutMs: 60_000,
-      maxEntries: 65_536,
-      maxEntriesPerAddress: 16_384,
-      allowHost: false,
-      resolvers: [],
-      log: true,
-      dhcp: {
-        enable: true,
-        first: ip("192.168.30.10"),
-        last: ip("192.168.30.200"),
-        leaseMs: 7_200_000,
-        gateway: ip("192.168.30.1"),
-        dns: [ip("192.168.30.1")],
-        domain: "",
-        ntp: [],
-        routes: [],
-        fixed: [],
-        probeMs: 200,
-      },
-    });
+    expect(initial).toEqual(secureNatConfig());
     expect(natOf("[hub.a.securenat]")).toEqual(initial);
     expect(natOf("[hub.a]\nsecurenat = false")).toEqual({ ...initial, enable: false });
     expect(natOf("[hub.a]")).toBeUndefined();

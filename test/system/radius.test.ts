@@ -3,6 +3,7 @@ import { toHex } from "../support/hex.ts";
 import { BROADCAST, frame, mac } from "../hub/frames.ts";
 import { exchange } from "../support/frame-exchange.ts";
 import { FreeRadius, RADIUS_SECRET, type FreeRadiusOptions } from "../support/freeradius.ts";
+import { DhcpProgramClient } from "../support/dhcp-programs.ts";
 import { describeSystem, World } from "../support/namespace.ts";
 import type { Namespace } from "../support/namespace.ts";
 import { until } from "../support/process.ts";
@@ -256,7 +257,7 @@ describeSystem(
   },
 );
 
-describeSystem("RADIUS, our client on our server", ["freeradius"], () => {
+describeSystem("RADIUS, our client on our server", ["freeradius", "udhcpc"], () => {
   test.concurrent(
     "--plain logs in; the group of the answer and its Session-Timeout hold",
     async () => {
@@ -286,6 +287,19 @@ describeSystem("RADIUS, our client on our server", ["freeradius"], () => {
       expect(await usersOf(server)).toEqual([]);
     },
   );
+
+  test.concurrent("Framed-IP-Address is the address that SecureNAT gives", async () => {
+    await using site = await Site.open();
+    await site.freeRadius();
+    const nat = `[hub.${HUB}.securenat]\naddress = "10.1.2.1/24"`;
+    const server = await site.vpnServer(`alice = { radius = true }\n${nat}`, "", [RADIUS]);
+    const alice = site.vpnClient("alice", "wonder-land");
+    await alice.waitConnected();
+    const dhcp = DhcpProgramClient.start("udhcpc", site.client, alice.device);
+    expect((await dhcp.waitGranted()).address).toBe("10.1.2.3");
+    const leases = await server.command("nat", "leases", HUB, "--json");
+    expect(JSON.parse(leases.stdout)).toMatchObject([{ address: "10.1.2.3", origin: "user" }]);
+  });
 
   test.concurrent(
     "the VLAN of the answer is that of the session, and who gets none is refused; the hub is the NAS",

@@ -121,5 +121,9 @@ describeSystem("SecureNAT's DNS relay for dig", ["dig", "dnsmasq"], () => {
     expect(await status("localhost")).toBe("NXDOMAIN");
     expect(await status("+notcp", INET_NAME, "ANY")).toBe("REFUSED");
     expect(await status("version.bind", "CH", "TXT")).toBe("REFUSED");
+    // By TCP the connection ends.
+    expect(await status("+tcp", INET_NAME)).toBe("NOERROR");
+    expect(await status("+tcp", "localhost")).toBeUndefined();
+    expect(await status("+tcp", INET_NAME, "AXFR")).toBeUndefined();
   });
 });
