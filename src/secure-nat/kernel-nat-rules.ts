@@ -29,13 +29,28 @@ const FORBIDDEN_V4: Readonly<
   link_local: ["169.254.0.0/16"],
   metadata: METADATA.v4,
 };
-/** With those in the prefixes of NAT64 and 6to4 (RFC 6052 2.1, RFC 3056 2). */
+/** With those that carry a forbidden address of IPv4. */
 const FORBIDDEN_V6: typeof FORBIDDEN_V4 = {
-  nowhere: ["ff00::/8", "::/96", "::ffff:0:0/96"],
-  loopback: ["64:ff9b::7f00:0/104", "2002:7f00::/24"],
-  link_local: ["fe80::/10", "64:ff9b::a9fe:0/112", "2002:a9fe::/32"],
-  metadata: METADATA.v6,
+  nowhere: ["ff00::/8", "::/96", "::ffff:0:0/96", ...carried(FORBIDDEN_V4.nowhere)],
+  loopback: carried(FORBIDDEN_V4.loopback),
+  link_local: ["fe80::/10", ...carried(FORBIDDEN_V4.link_local)],
+  metadata: [...METADATA.v6, ...carried(FORBIDDEN_V4.metadata)],
 };
+
+/** Networks of IPv4 in the prefixes of NAT64 (RFC 6052 2.1, RFC 8215) and 6to4 (RFC 3056 2). */
+function carried(nets: readonly string[]): string[] {
+  return nets.flatMap((text) => {
+    const [address = "", prefix = "32"] = text.split("/");
+    const octets = address.split(".").map((octet) => Number(octet).toString(16).padStart(2, "0"));
+    const words = `${octets.slice(0, 2).join("")}:${octets.slice(2).join("")}`;
+    const length = Number(prefix);
+    return [
+      `64:ff9b::${words}/${96 + length}`,
+      `64:ff9b:1::${words}/${96 + length}`,
+      `2002:${words}::/${16 + length}`,
+    ];
+  });
+}
 
 /** The lines of the table. */
 export function kernelNatRules(place: KernelNatPlace, bounds: KernelNatBounds): string {

@@ -100,11 +100,11 @@ export class KernelNat implements Nat {
     expectFree(wanted, hub);
     const tun = openTun(device, link.mtu);
     this.#index = tun.index;
-    // A machine may have IPv6 switched off, and has none on links of less than 1280 bytes.
-    const hasV6 = trySetting(`ipv6/conf/${device}/disable_ipv6`) === "0";
-    const nets = wanted.filter(({ family }) => family === 4 || hasV6);
-    this.#place = { device, v4: nets[0]!, v6: nets[1] };
     try {
+      // A machine may have IPv6 switched off, and has none on links of less than 1280 bytes.
+      const hasV6 = trySetting(`ipv6/conf/${device}/disable_ipv6`) === "0";
+      const nets = wanted.filter(({ family }) => family === 4 || hasV6);
+      this.#place = { device, v4: nets[0]!, v6: nets[1] };
       this.#setUp(tun, nets);
       this.#guests = new GuestTable(clock);
       this.#device = new GuestDevice(tun, this.#guests, link.mac, (address) => this.#ask(address));
