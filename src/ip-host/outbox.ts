@@ -2,11 +2,12 @@
 // is drained, in order. While a host looks at what it was given nothing is drained, so nothing calls into a hub then.
 import { MAX_FRAME_BYTES, WRITE_BATCH_BYTES } from "../base/limits.ts";
 import { type MacAddress, writeMac } from "../base/mac.ts";
-import type { FrameRun, FrameSink } from "../hub/port.ts";
+import type { FrameSink } from "../hub/port.ts";
 import { cut, cutFrames } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import { ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
 import type { HostLink } from "./link.ts";
+import { WaitingRuns } from "./waiting-runs.ts";
 
 /** Twice what a port gathers (software-port.ts): its answers, and those of a port that is asked meanwhile. */
 const AREA_BYTES = 524_288;
@@ -17,32 +18,13 @@ const SIZE_BYTES = 4;
 const areaAt = reserve(HEADROOM_BYTES + AREA_BYTES) + HEADROOM_BYTES;
 const areaEnd = areaAt + AREA_BYTES;
 
-/** Consecutive frames for one sink. */
-interface Part {
-  sink: FrameSink;
-  start: number;
-  end: number;
-  count: number;
-}
-
 class Outbox {
-  /** Used again; the first `#used` wait. */
-  readonly #parts: Part[] = [];
-  #used = 0;
+  readonly #runs = new WaitingRuns(() => this.#reset(), WRITE_BATCH_BYTES);
   #next = areaAt;
   #collecting = 0;
-  #isDraining = false;
   /** Of the frame that was begun, where its size stands; its sink. */
   #begunAt = -1;
   #begunFor: FrameSink | undefined;
-  readonly #touched = new Set<FrameSink>();
-  readonly #run: FrameRun = {
-    bytes: PACKET_BYTES,
-    view: PACKET_VIEW,
-    start: areaAt,
-    end: areaAt,
-    count: 0,
-  };
   /** Frames that found no room. */
   refused = 0;
 
@@ -108,20 +90,9 @@ class Outbox {
   }
 
   #append(sink: FrameSink, end: number, count: number): void {
-    const last = this.#used > 0 ? this.#parts[this.#used - 1]! : undefined;
     const start = this.#next;
     this.#next = end;
-    if (last?.sink === sink && last.end === start && end - last.start <= WRITE_BATCH_BYTES) {
-      last.end = end;
-      last.count += count;
-      return;
-    }
-    const part = (this.#parts[this.#used] ??= { sink, start, end, count });
-    part.sink = sink;
-    part.start = start;
-    part.end = end;
-    part.count = count;
-    this.#used += 1;
+    this.#runs.add(sink, start, end, count);
   }
 
   /** Until `collected`, frames are kept. Calls nest. */
@@ -135,35 +106,10 @@ class Outbox {
 
   /** Hands all that waits to the hubs and flushes these. Once an event, and by those who send much. */
   drain(): void {
-    if (this.#isDraining || this.#collecting > 0) return;
-    this.#isDraining = true;
-    const run = this.#run;
-    try {
-      // Hubs may give frames to other hosts meanwhile, whose answers are appended.
-      while (this.#used > 0) {
-        for (let i = 0; i < this.#used; i += 1) {
-          const { sink, start, end, count } = this.#parts[i]!;
-          run.start = start;
-          run.end = end;
-          run.count = count;
-          this.#touched.add(sink);
-          sink.deliver(run);
-        }
-        this.#reset();
-        for (const sink of this.#touched) {
-          this.#touched.delete(sink);
-          sink.flush();
-        }
-      }
-    } finally {
-      this.#reset();
-      this.#touched.clear();
-      this.#isDraining = false;
-    }
+    if (this.#collecting === 0) this.#runs.drain();
   }
 
   #reset(): void {
-    this.#used = 0;
     this.#next = areaAt;
     this.#begunAt = -1;
   }

@@ -1,7 +1,8 @@
 // Runs on their way through a switch: copied once, rewritten where they lie, and handed to the other hubs as runs when
 // the event is over. While a run is looked at nothing calls into a hub.
 import type { FrameRun, FrameSink } from "../hub/port.ts";
-import { PACKET_BYTES, PACKET_VIEW, SlotPool } from "../platform/packet-memory.ts";
+import { WaitingRuns } from "../ip-host/waiting-runs.ts";
+import { PACKET_BYTES, SlotPool } from "../platform/packet-memory.ts";
 
 /** Before each run, for a sink that makes a unit of the stream of it (hub/port.ts). */
 const HEADROOM_BYTES = 4;
@@ -12,33 +13,13 @@ const MAX_SLOTS = 64;
 
 const slots = new SlotPool(SLOT_BYTES, MAX_SLOTS);
 
-/** Consecutive frames that go to one hub. */
-interface Part {
-  sink: FrameSink;
-  start: number;
-  end: number;
-  count: number;
-}
-
 export class ForwardQueue {
   /** In use, in the order in which they were filled. */
   readonly #slots: number[] = [];
   /** Where the next run goes, and where that slot ends. */
   #next = 0;
   #slotEnd = 0;
-  /** Used again; the first `#used` wait. */
-  readonly #parts: Part[] = [];
-  #used = 0;
-  #isDraining = false;
-  /** Hubs that were given something: a few. */
-  readonly #touched: FrameSink[] = [];
-  readonly #run: FrameRun = {
-    bytes: PACKET_BYTES,
-    view: PACKET_VIEW,
-    start: 0,
-    end: 0,
-    count: 0,
-  };
+  readonly #runs = new WaitingRuns(() => this.#reset());
 
   /** Copies a run and gives where it lies in packet memory; -1 if there is no room. */
   take({ bytes, start, end }: FrameRun): number {
@@ -59,18 +40,7 @@ export class ForwardQueue {
 
   /** The frames from `start` to `end` of what was taken go to a hub. In the order of their addresses, best. */
   send(sink: FrameSink, start: number, end: number, count: number): void {
-    const last = this.#used > 0 ? this.#parts[this.#used - 1]! : undefined;
-    if (last !== undefined && last.sink === sink && last.end === start) {
-      last.end = end;
-      last.count += count;
-      return;
-    }
-    const part = (this.#parts[this.#used] ??= { sink, start, end, count });
-    part.sink = sink;
-    part.start = start;
-    part.end = end;
-    part.count = count;
-    this.#used += 1;
+    this.#runs.add(sink, start, end, count);
   }
 
   /** Of the run that lies from `at` to `end` nothing is needed: its room is used again, unless others lie behind it. */
@@ -80,37 +50,12 @@ export class ForwardQueue {
 
   /** Hands all that waits to the hubs and flushes these; what comes back meanwhile goes, too. */
   drain(): void {
-    if (this.#isDraining) return;
-    this.#isDraining = true;
-    const run = this.#run;
-    try {
-      while (this.#used > 0) {
-        for (let i = 0; i < this.#used; i += 1) {
-          const { sink, start, end, count } = this.#parts[i]!;
-          run.start = start;
-          run.end = end;
-          run.count = count;
-          if (!this.#touched.includes(sink)) this.#touched.push(sink);
-          sink.deliver(run);
-        }
-        this.#reset();
-        // Last in, first out; what they give back meanwhile comes with the next round.
-        for (let sink = this.#touched.pop(); sink !== undefined; sink = this.#touched.pop()) {
-          sink.flush();
-        }
-      }
-    } finally {
-      this.#reset();
-      this.#touched.length = 0;
-      this.#isDraining = false;
-    }
+    this.#runs.drain();
   }
 
   /** Drops all that waits. */
   clear(): void {
-    // Within a drain it is that which ends.
-    if (this.#isDraining) this.#used = 0;
-    else this.#reset();
+    this.#runs.clear();
   }
 
   #reserve(size: number): number {
@@ -128,7 +73,6 @@ export class ForwardQueue {
   }
 
   #reset(): void {
-    this.#used = 0;
     this.#next = this.#slotEnd = 0;
     for (let slot = this.#slots.pop(); slot !== undefined; slot = this.#slots.pop()) {
       slots.give(slot);
