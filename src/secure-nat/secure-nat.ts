@@ -208,8 +208,8 @@ export class SecureNat {
   }
 
   /** Frees a lease; false if there is none. */
-  removeLease(which: { readonly address: Ipv4 } | { readonly mac: MacAddress }): boolean {
-    return this.#dhcp.remove(which);
+  removeLease(address: Ipv4): boolean {
+    return this.#dhcp.remove(address);
   }
 
   /** The session that a MAC was behind is over: what its user had is free. */

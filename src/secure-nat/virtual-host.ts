@@ -225,9 +225,10 @@ export class VirtualHost implements PacketHandler {
     }
     const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
     const isInside = isSamePrefix(own.global, destinationAt);
-    // Link-local addresses do not leave their link (RFC 4291 2.5.6).
+    // Link-local addresses do not leave their link, nor does who has no address yet (RFC 4291 2.5.2, 2.5.6).
     const isLink = isLinkLocalAt(sourceAt) || isLinkLocalAt(destinationAt);
-    if (isGroupFrame || isInside || isLink) return void (drops.not_served += 1);
+    const isNobody = isAt(UNSPECIFIED, sourceAt);
+    if (isGroupFrame || isInside || isLink || isNobody) return void (drops.not_served += 1);
     this.#forward(packet, { family: 6, bytes: own.global });
   }
 
@@ -339,6 +340,7 @@ export class VirtualHost implements PacketHandler {
   }
 }
 
+const UNSPECIFIED = new Uint8Array(16);
 /** RFC 5227 2.4 c. */
 const DEFEND_INTERVAL_MS = 10_000;
 

@@ -152,7 +152,7 @@ export class HubNat {
   remove(target: NatTarget): void {
     const { nat } = this.#present;
     const isRemoved =
-      target.kind === "entry" ? nat.removeEntry(target.id) : nat.removeLease(target);
+      target.kind === "entry" ? nat.removeEntry(target.id) : nat.removeLease(target.address);
     if (isRemoved) return;
     const what =
       target.kind === "entry"

@@ -323,9 +323,10 @@ describe("VirtualHost", () => {
       datagram({ destination: "198.51.100.1", toMac: MAC_BROADCAST }),
       datagram({ destination: "239.1.1.1", toMac: 0x0100_5e01_0101 as MacAddress }),
       datagram({ source: "0.0.0.0", destination: "198.51.100.1" }),
+      datagram({ source: "::", destination: "2001:db8::1" }),
     );
     expect(seen).toEqual(["nat", "nat"]);
-    expect(drops.not_served).toBe(6);
+    expect(drops.not_served).toBe(7);
   });
 
   test("IP-08: says time exceeded for a TTL of 1, in its own name", () => {

@@ -283,8 +283,8 @@ export class DhcpServer {
   }
 
   /** Ends a lease, as an administrator wants it. False where there is none. */
-  remove(which: { readonly address: Ipv4 } | { readonly mac: MacAddress }): boolean {
-    const lease = "mac" in which ? this.#leases.of(which.mac) : this.#leases.at(which.address);
+  remove(address: Ipv4): boolean {
+    const lease = this.#leases.at(address);
     if (lease?.hold !== "leased") return false;
     this.#leases.end(lease, "deleted");
     return true;

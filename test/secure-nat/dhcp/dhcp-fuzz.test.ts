@@ -50,7 +50,7 @@ test("any order of messages from 40 hosts on a pool of 20 keeps every address wi
     if (step % 100 === 0) isSound(world);
     if (random.below(2_000) === 0) world.restart(random.below(2) === 0 ? "close" : "kill");
     if (random.below(200) === 0) world.server.sessionEnded(mac(39));
-    if (random.below(200) === 0) world.server.remove({ address: ip(some) });
+    if (random.below(200) === 0) world.server.remove(ip(some));
   }
   isSound(world);
   expect(world.said.length).toBeGreaterThan(1_000);

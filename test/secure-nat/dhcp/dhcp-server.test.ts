@@ -493,7 +493,7 @@ describe("DhcpServer and what guests may send", () => {
     world.ask({ type: "REQUEST", client: 2, wants: "192.168.30.20" });
     world.server.close();
     world.server.sessionEnded(mac(2));
-    world.server.remove({ mac: mac(2) });
+    world.server.remove(ip("192.168.30.20"));
     expect(world.clock.pending).toBe(0);
     world.ask({ type: "DISCOVER", client: 3 });
     expect(world.clock.pending).toBe(0);
