@@ -23,33 +23,13 @@ import type {
 } from "./flow.ts";
 import { faultOfErrno, shortageOfErrno } from "./outside.ts";
 import { SynQuote } from "./syn-quote.ts";
+import type { TcpMachine, TcpMachines } from "./tcp-machines.ts";
 import { TcpTarget } from "./tcp-target.ts";
-import {
-  CHUNK_BYTES,
-  type ChunkSource,
-  type SendChunk,
-  type TcpCloseReason,
-  type TcpControl,
-  type TcpIo,
-} from "./tcp/tcp-io.ts";
+import { CHUNK_BYTES, type SendChunk, type TcpCloseReason, type TcpIo } from "./tcp/tcp-io.ts";
 import { TimerWheel, WheelTimer } from "./tcp/timer-wheel.ts";
 
 /** Frames that wait are sent at this figure: they are still in the cache. */
 const DRAIN_BYTES = 49_152;
-
-/** The guest's end of a flow (tcp/tcp-connection.ts). */
-export interface TcpMachine extends TcpControl {
-  receive(packet: PacketView): void;
-}
-
-/** The guests' ends of all flows (tcp/tcp-stack.ts). */
-export interface TcpMachines {
-  readonly chunks: ChunkSource;
-  /** A connection in state "connecting"; its first segment follows by `receive`. */
-  connect(ends: FlowEnds, innerMac: MacAddress, io: TcpIo): TcpMachine;
-  /** The event is over: sends what connections have to send. */
-  flush(): void;
-}
 
 /** The maker of TCP flows of one SecureNAT. */
 export function tcpFlows(machines: TcpMachines, errors: IcmpErrors): FlowFactory {

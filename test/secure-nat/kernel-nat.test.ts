@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { VpnError } from "../../src/base/errors.ts";
+import { SystemError, VpnError } from "../../src/base/errors.ts";
 import { tryParseIpv4 } from "../../src/base/ip.ts";
 import { readMac } from "../../src/base/mac.ts";
 import type { SecureNatConfig } from "../../src/config/secure-nat-config.ts";
 import { noHostDrops } from "../../src/ip-host/host-drops.ts";
 import { logInto } from "../../src/observe/log.ts";
 import { applyNft, listNftTables } from "../../src/platform/nftables.ts";
+import type { Poller } from "../../src/platform/poller.ts";
+import { ERRNO } from "../../src/platform/stream-socket.ts";
 import { tryGetLink } from "../../src/platform/link.ts";
 import { NO_OWN_PLACES, type OwnPlaces } from "../../src/secure-nat/destination-rule.ts";
 import { KernelNat } from "../../src/secure-nat/kernel-nat.ts";
@@ -64,6 +66,7 @@ describeSystem("KernelNat", ["nft"], () => {
     readonly prefix6?: string;
     readonly config?: Partial<SecureNatConfig>;
     readonly own?: OwnPlaces;
+    readonly poller?: Poller;
   }
   function open({ hub = "Office", net = "192.168.30.1", ...given }: Given = {}) {
     const clock = new ManualClock();
@@ -83,6 +86,7 @@ describeSystem("KernelNat", ["nft"], () => {
           addresses: { v4: tryParseIpv4(net)!, prefix: 24, v6 },
           drops,
           own: given.own ?? NO_OWN_PLACES,
+          ...(given.poller === undefined ? {} : { poller: given.poller }),
         },
       );
       opened.push(made);
@@ -208,6 +212,31 @@ describeSystem("KernelNat", ["nft"], () => {
     // What was begun for them is gone.
     expect(hasTun("nat_second")).toBeFalse();
     expect(tables().sort()).toEqual(["patchbay-forwarding", "patchbay_first"]);
+  });
+
+  test("a hub that is called as the mark of another one's name is refused, and the other goes on", () => {
+    const hub = "a rather long name";
+    open({ hub });
+    const mark = kernelNatName(hub);
+    const openOther = () => open({ hub: mark, net: "192.168.31.1", prefix6: "fd93:31::" });
+    expect(openOther).toThrow(SystemError);
+    expect(hasTun(`nat_${mark}`)).toBeTrue();
+    expect(tables().sort()).toEqual(["patchbay-forwarding", `patchbay_${mark}`]);
+  });
+
+  test("leaves nothing where a step fails half-way", async () => {
+    const before = await settings(...SETTINGS);
+    const tunnelServers = () => {
+      throw new VpnError("nft_failed", "Cannot change the packet filter");
+    };
+    expect(refusal({ own: { ...NO_OWN_PLACES, tunnelServers } }).code).toBe("nft_failed");
+    // The last step.
+    const add = () => {
+      throw new SystemError("epoll_ctl", ERRNO.EMFILE, "wait for a device");
+    };
+    expect(() => open({ poller: { add, close: () => undefined } })).toThrow(SystemError);
+    expect([tables(), hasTun("nat_office")]).toEqual([[], false]);
+    expect(await settings(...SETTINGS)).toEqual(before);
   });
 
   test("drops what comes from no guest's address, and from somebody else's", () => {

@@ -15,7 +15,8 @@ import {
 } from "../../src/platform/packet-memory.ts";
 import type { Flow, FlowDial, FlowEnds, FlowHost } from "../../src/secure-nat/flow.ts";
 import { socketShare } from "../../src/secure-nat/socket-share.ts";
-import { tcpFlows, type TcpMachine, type TcpMachines } from "../../src/secure-nat/tcp-flow.ts";
+import { tcpFlows } from "../../src/secure-nat/tcp-flow.ts";
+import type { TcpMachine, TcpMachines } from "../../src/secure-nat/tcp-machines.ts";
 import type { ChunkSource, SendChunk, TcpIo, TcpState } from "../../src/secure-nat/tcp/tcp-io.ts";
 import { IP_PROTOCOL } from "../../src/wire/ipv4.ts";
 import { aimed, GUEST_MAC, ipFrame, KeptFrames } from "../ip-host/packets.ts";
