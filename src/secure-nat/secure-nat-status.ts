@@ -20,4 +20,6 @@ export interface SecureNatStatus {
   readonly ipv6: Ipv6Stats | undefined;
   /** Of the TCP towards guests. */
   readonly tcp: Readonly<TcpStats>;
+  /** Segments that belonged to no flow and were answered by RST. */
+  readonly tcpRejected: number;
 }

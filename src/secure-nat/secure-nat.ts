@@ -189,6 +189,7 @@ export class SecureNat {
       dhcp: { ...this.#dhcp.counters },
       ipv6: this.#ipv6?.stats,
       tcp: this.#tcp.totals,
+      tcpRejected: this.#tcp.rejected,
     };
   }
 

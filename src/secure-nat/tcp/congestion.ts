@@ -19,6 +19,13 @@ const CSS_ROUNDS = 5;
 const INITIAL_SEGMENTS = 20;
 const MIN_SEGMENTS = 2;
 
+/** What a loss that was none is taken back to. */
+export interface WindowSnapshot {
+  readonly window: number;
+  readonly slowStartUntil: number;
+  readonly maxWindow: number;
+}
+
 export class Congestion {
   readonly #rtt: RttEstimator;
   readonly #maxBytes: number;
@@ -38,9 +45,12 @@ export class Congestion {
 
   /* CUBIC; windows in segments as in the RFC. */
   #maxWindow = 0;
+  /** Before the last loss: where the Reno-friendly estimate starts to grow as Reno does. */
+  #prior = 0;
   #epochStart = -1;
+  /** Since when the window has not been what holds the sender: such time does not count (RFC 9438 5.8). */
+  #restedSince = -1;
   #k = 0;
-  #epochWindow = 0;
   #estimate = 0;
 
   constructor(rtt: RttEstimator, mss: number, maxBytes: number) {
@@ -67,18 +77,26 @@ export class Congestion {
     now: number,
   ): void {
     if (this.isSlowStart) this.#watchRounds(position, nextPosition);
-    if (!isLimiting || this.window >= this.#maxBytes || this.#isQueueLong) return;
+    if (!isLimiting || this.window >= this.#maxBytes || this.#isQueueLong) {
+      if (this.#restedSince < 0) this.#restedSince = now;
+      return;
+    }
+    if (this.#epochStart >= 0 && this.#restedSince >= 0)
+      this.#epochStart += now - this.#restedSince;
+    this.#restedSince = -1;
     const grown = this.isSlowStart ? this.#growSlowStart(acked) : this.#growCubic(acked, now);
     this.window = Math.min(grown, this.#maxBytes);
   }
 
   /** Something was lost: the window to come down to, which recovery does step by step. */
-  reduce(now: number): void {
+  reduce(): void {
     const segments = this.window / this.#mss;
     // RFC 9438 4.7: a flow that was on its way down gives way to newer ones.
     this.#maxWindow = segments < this.#maxWindow ? (segments * (1 + CUBIC_BETA)) / 2 : segments;
     this.slowStartUntil = Math.max(this.window * CUBIC_BETA, MIN_SEGMENTS * this.#mss);
-    this.#beginEpoch(now, this.slowStartUntil / this.#mss);
+    this.#prior = segments;
+    // The epoch is that of congestion avoidance, which begins when recovery is over (RFC 9438 4.2).
+    this.#epochStart = -1;
     this.#cssRounds = 0;
   }
 
@@ -101,12 +119,14 @@ export class Congestion {
     this.#epochStart = -1;
   }
 
-  get snapshot(): { readonly window: number; readonly slowStartUntil: number } {
-    return { window: this.window, slowStartUntil: this.slowStartUntil };
+  get snapshot(): WindowSnapshot {
+    const { window, slowStartUntil } = this;
+    return { window, slowStartUntil, maxWindow: this.#maxWindow };
   }
 
-  /** The loss was none. */
-  restore(before: { readonly window: number; readonly slowStartUntil: number }): void {
+  /** The loss was none (RFC 9438 4.9.1). */
+  restore(before: WindowSnapshot): void {
+    this.#maxWindow = before.maxWindow;
     this.window = Math.max(this.window, before.window);
     this.slowStartUntil = Math.max(this.slowStartUntil, before.slowStartUntil);
     this.#epochStart = -1;
@@ -125,22 +145,27 @@ export class Congestion {
   #growCubic(acked: number, now: number): number {
     const segments = this.window / this.#mss;
     if (this.#epochStart < 0) this.#beginEpoch(now, segments);
-    const t = (now - this.#epochStart + this.#rtt.smoothed) / 1000;
-    const cubic = CUBIC_C * (t - this.#k) ** 3 + this.#maxWindow;
+    const t = (now - this.#epochStart) / 1000;
     const ackedSegments = acked / this.#mss;
-    this.#estimate +=
-      (this.#estimate < this.#maxWindow ? CUBIC_ALPHA : 1) * (ackedSegments / segments);
-    if (cubic < this.#estimate) return Math.max(this.window, this.#estimate * this.#mss);
+    this.#estimate += (this.#estimate < this.#prior ? CUBIC_ALPHA : 1) * (ackedSegments / segments);
+    if (this.#cubicAt(t) < this.#estimate) {
+      return Math.max(this.window, this.#estimate * this.#mss);
+    }
+    const cubic = this.#cubicAt(t + this.#rtt.smoothed / 1000);
     const target = Math.min(Math.max(cubic, segments), 1.5 * segments);
     return this.window + ((target - segments) / segments) * acked;
   }
 
+  /** W_cubic, in segments; `t` in seconds. */
+  #cubicAt(t: number): number {
+    return CUBIC_C * (t - this.#k) ** 3 + this.#maxWindow;
+  }
+
   #beginEpoch(now: number, segments: number): void {
     this.#epochStart = now;
-    this.#epochWindow = segments;
     this.#estimate = segments;
     if (this.#maxWindow < segments) this.#maxWindow = segments;
-    this.#k = Math.cbrt((this.#maxWindow - this.#epochWindow) / CUBIC_C);
+    this.#k = Math.cbrt((this.#maxWindow - segments) / CUBIC_C);
   }
 
   /** RFC 9406 4.2: a round that takes longer than the last tells of a queue that fills, before it overflows. */

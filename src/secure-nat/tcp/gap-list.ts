@@ -52,6 +52,12 @@ export class GapList {
     return isNew;
   }
 
+  /** All of `start` to `end` is here. */
+  holds(start: number, end: number): boolean {
+    const range = this.ranges[this.#indexAt(start)];
+    return range !== undefined && range.start <= start && range.end >= end;
+  }
+
   /** Takes out the first range, which the stream has reached. */
   shift(): void {
     this.ranges.shift();

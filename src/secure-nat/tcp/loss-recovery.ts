@@ -2,7 +2,7 @@
 // Proportional Rate Reduction (RFC 6937), NewReno for peers without SACK (RFC 6582), and taking it all back when the
 // timestamps prove that nothing was lost (RFC 4015).
 import type { TcpOptions } from "../../wire/tcp.ts";
-import type { Congestion } from "./congestion.ts";
+import type { Congestion, WindowSnapshot } from "./congestion.ts";
 import type { RttEstimator } from "./rtt.ts";
 import type { Scoreboard } from "./scoreboard.ts";
 import type { TcpStats } from "./tcp-stats.ts";
@@ -35,7 +35,7 @@ export class LossRecovery {
   #sent = 0;
 
   /* Undoing */
-  #before: { readonly window: number; readonly slowStartUntil: number } | undefined;
+  #before: WindowSnapshot | undefined;
   /** Timestamp of the first segment that was sent again; negative before. */
   #firstRepeat = -1;
 
@@ -81,7 +81,7 @@ export class LossRecovery {
     if (advanced > 0 && this.state !== "open" && this.#isSpurious(options)) this.#undo();
     if (this.state !== "open" && this.#board.acknowledged >= this.#until) this.#finish();
     if (this.#hasSack) this.detect(now, flightBefore);
-    else this.#countDuplicates(advanced, isDuplicate, flightBefore, now);
+    else this.#countDuplicates(advanced, isDuplicate, flightBefore);
     if (this.state === "recovery") {
       if (this.#hasSack) this.#reduceStep(advanced > 0);
       return;
@@ -97,16 +97,16 @@ export class LossRecovery {
   detect(now: number, flightBefore = this.#board.flight): void {
     const wait = this.#board.detect(now, this.#reorderMs);
     this.reorderAt = wait > 0 ? now + wait : Infinity;
-    if (this.#board.lostBytes > 0 && this.state === "open") this.#begin(flightBefore, now);
+    if (this.#board.lostBytes > 0 && this.state === "open") this.#begin(flightBefore);
   }
 
   /** Nothing came back in time (RFC 6298 5). */
-  timedOut(now: number): void {
+  timedOut(): void {
     this.#stats.timeouts += 1;
-    if (this.state !== "loss") {
-      this.#before ??= this.#congestion.snapshot;
+    if (this.state === "open") {
+      this.#before = this.#congestion.snapshot;
       this.#firstRepeat = -1;
-      if (this.state === "open") this.#congestion.reduce(now);
+      this.#congestion.reduce();
     }
     this.#congestion.collapse();
     this.state = "loss";
@@ -117,9 +117,9 @@ export class LossRecovery {
   }
 
   /** A probe of the tail had to be sent again for the peer to get it: a loss that nothing else tells of. */
-  tailWasLost(now: number): void {
+  tailWasLost(): void {
     if (this.state !== "open") return;
-    this.#congestion.reduce(now);
+    this.#congestion.reduce();
     this.#congestion.window = this.#congestion.slowStartUntil;
   }
 
@@ -133,11 +133,11 @@ export class LossRecovery {
     return least === Infinity ? 0 : Math.min((this.#reorderSteps * least) / 4, smoothed);
   }
 
-  #begin(flightBefore: number, now: number): void {
+  #begin(flightBefore: number): void {
     this.#stats.recoveries += 1;
     this.#before = this.#congestion.snapshot;
     this.#firstRepeat = -1;
-    this.#congestion.reduce(now);
+    this.#congestion.reduce();
     this.state = "recovery";
     this.#until = this.#board.next;
     this.#flightBefore = Math.max(flightBefore, this.#mss);
@@ -172,12 +172,7 @@ export class LossRecovery {
     this.#congestion.window = flight + Math.max(allowed, 0);
   }
 
-  #countDuplicates(
-    advanced: number,
-    isDuplicate: boolean,
-    flightBefore: number,
-    now: number,
-  ): void {
+  #countDuplicates(advanced: number, isDuplicate: boolean, flightBefore: number): void {
     const mss = this.#mss;
     if (advanced > 0) {
       this.#duplicates = 0;
@@ -192,7 +187,7 @@ export class LossRecovery {
     if (this.state === "recovery") this.#congestion.window += mss;
     else if (this.state === "open" && this.#duplicates === DUPLICATE_THRESHOLD) {
       this.#board.loseFirst(mss);
-      this.#begin(flightBefore, now);
+      this.#begin(flightBefore);
       this.#congestion.window = this.#congestion.slowStartUntil + DUPLICATE_THRESHOLD * mss;
     }
   }

@@ -187,7 +187,8 @@ export class TcpReceiver {
     const isNew = this.gaps.add(start, end, (from, to) =>
       this.#buffer.store(from, this.#payload, from - position, to - position),
     );
-    if (!isNew) this.noteRepeat(start, end);
+    // What found no place is not to be told of as received.
+    if (!isNew && this.gaps.holds(start, end)) this.noteRepeat(start, end);
     return "now";
   }
 

@@ -19,9 +19,11 @@ export class RttEstimator {
   #minNow = Infinity;
   #minBefore = Infinity;
 
+  /** A round trip was measured; only that ends backing off (RFC 6298 5.7, Karn's rule). */
   sample(rttMs: number, now: number): void {
     const rtt = Math.max(rttMs, 0.01);
     this.latest = rtt;
+    this.#backoff = 0;
     if (this.smoothed === 0) {
       this.smoothed = rtt;
       this.variation = rtt / 2;
@@ -54,10 +56,5 @@ export class RttEstimator {
 
   backOff(): void {
     this.#backoff += 1;
-  }
-
-  /** Something new was acknowledged. */
-  recovered(): void {
-    this.#backoff = 0;
   }
 }

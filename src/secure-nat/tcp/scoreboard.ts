@@ -4,6 +4,8 @@
 
 /** Ranges under way. From there on ranges are joined whatever was sent between: what is lost is known less exactly. */
 const MAX_RANGES = 1_024;
+/** From there on a SACK block counts for the whole ranges in it: a peer that names every other byte splits no more. */
+const MAX_SPLIT_RANGES = 2 * MAX_RANGES;
 const MAX_RANGE_BYTES = 65_536;
 /** Ranges that are not used, for all connections. */
 const MAX_SPARE = 4_096;
@@ -57,6 +59,8 @@ export class Scoreboard {
   delivered = 0;
   /** Round trip of what it told to have arrived, if that was sent once; negative otherwise. */
   roundTrip = -1;
+  /** Some of it was sent twice: which copy arrived, and when, nobody knows (Karn's rule, RFC 6298 3). */
+  #isAmbiguous = false;
 
   constructor(position: number) {
     this.acknowledged = position;
@@ -118,6 +122,7 @@ export class Scoreboard {
   begin(): void {
     this.delivered = 0;
     this.roundTrip = -1;
+    this.#isAmbiguous = false;
   }
 
   /** All before `position` has arrived. */
@@ -138,6 +143,8 @@ export class Scoreboard {
   select(start: number, end: number, now: number): void {
     for (let range = this.first; range !== undefined && range.start < end; range = range.next) {
       if (range.end <= start || range.isAcknowledged) continue;
+      const isWhole = range.start >= start && range.end <= end;
+      if (!isWhole && this.#count >= MAX_SPLIT_RANGES) continue;
       if (range.start < start) {
         this.#split(range, start);
         continue;
@@ -165,9 +172,17 @@ export class Scoreboard {
     return wait;
   }
 
-  /** Nothing came back in time: all that was not acknowledged counts as lost. */
+  /**
+   * Nothing came back in time: all that was not acknowledged counts as lost. A peer whose acknowledgment stops short of
+   * what it had told to have has thrown that away, and what else it told so (RFC 2018 8).
+   */
   loseAll(): void {
+    const hasReneged = this.first?.isAcknowledged === true;
     for (let range = this.first; range !== undefined; range = range.next) {
+      if (range.isAcknowledged && hasReneged) {
+        range.isAcknowledged = false;
+        this.#selected -= range.end - range.start;
+      }
       if (!range.isAcknowledged && !range.isLost) this.lose(range);
     }
   }
@@ -236,10 +251,13 @@ export class Scoreboard {
     }
     if (range.isRepeatUnderWay) this.#repeated -= bytes;
     range.isRepeatUnderWay = false;
+    this.#isAmbiguous ||= range.wasRepeated;
     if (!range.wasRepeated) {
       this.hasReordering ||= range.end < this.#highest;
       this.roundTrip = this.roundTrip < 0 ? rtt : Math.min(this.roundTrip, rtt);
-    } else if (rtt < this.leastRoundTrip) {
+    }
+    if (this.#isAmbiguous) this.roundTrip = -1;
+    if (range.wasRepeated && rtt < this.leastRoundTrip) {
       // It is an earlier copy that has arrived: nothing is known of the last one.
       return;
     }

@@ -30,14 +30,21 @@ export function screen(
     return answers.mayAnswer(now) ? "repeat-syn" : "done";
   }
   if ((flags & TCP_FLAG.RST) !== 0) return screenReset(core, position, now);
-  if (core.hasTimestamps && !isYoung(core, position, now)) return "done";
+  // Before its timestamp: a guest that has started anew need not send any, and must be answered.
   if ((flags & TCP_FLAG.SYN) !== 0) return "syn";
+  if (core.hasTimestamps && !isYoung(core, position, now)) return "done";
   if ((flags & TCP_FLAG.ACK) === 0) {
     answers.drop();
     return "done";
   }
   const length = incoming.payloadBytes + (flags & TCP_FLAG.FIN);
-  if (isAcceptable(receiver, position, length)) return "take";
+  if (isAcceptable(receiver, position, length)) {
+    // RFC 7323 4.3: not of a segment outside the window, which anybody may have sent.
+    if (core.hasTimestamps && position <= core.output.lastAcknowledged) {
+      core.output.recentTimestamp = incoming.options.timestampValue;
+    }
+    return "take";
+  }
   if (length === 0) answers.challenge(now);
   else {
     const end = Math.min(position + length, receiver.next);
@@ -74,7 +81,6 @@ function isYoung({ output, answers }: ConnectionCore, position: number, now: num
     answers.challenge(now, position, incoming.payloadBytes);
     return false;
   }
-  if (position <= output.lastAcknowledged) output.recentTimestamp = options.timestampValue;
   return true;
 }
 

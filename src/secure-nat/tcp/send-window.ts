@@ -1,7 +1,7 @@
 // How far the inside host lets the sender go, and the questions that are asked while it lets it go nowhere.
 
 /** A window may be closed this long: what waits behind it is not wanted any more (robustness.md IP-14). */
-const MAX_CLOSED_MS = 1_800_000;
+export const MAX_CLOSED_MS = 1_800_000;
 const MAX_PERSIST_MS = 60_000;
 
 export class SendWindow {

@@ -13,7 +13,7 @@ import { RttEstimator } from "./rtt.ts";
 import { Scoreboard } from "./scoreboard.ts";
 import { MAX_SUPER_BYTES } from "./segment-writer.ts";
 import { SendBuffer } from "./send-buffer.ts";
-import { SendWindow } from "./send-window.ts";
+import { MAX_CLOSED_MS, SendWindow } from "./send-window.ts";
 import { CHUNK_BYTES, type SendChunk } from "./tcp-io.ts";
 import type { TcpStats } from "./tcp-stats.ts";
 
@@ -31,6 +31,8 @@ const LONE_TAIL_MS = 200;
 const LEAST_PROBE_MS = 5;
 /** A peer from which nothing came for so long while it should have answered is gone (RFC 1122 4.2.3.5 R2). */
 const GIVE_UP_MS = 120_000;
+/** One that answers, but acknowledges nothing of what is sent again and again, as long as one with a closed window. */
+const NO_PROGRESS_MS = MAX_CLOSED_MS;
 
 /** Sends the range of the stream from `start` to `end`, FIN included where it goes past the data; false: no room now. */
 export type Transmit = (start: number, bytes: number, flags: number) => boolean;
@@ -62,6 +64,9 @@ export class TcpSender {
   #probeAt = Infinity;
   /** When the peer last said something; what was sent before is answered. */
   #heardAt = 0;
+  /** When something new was acknowledged, or what waits began to. */
+  #progressAt = 0;
+  readonly #hasSack: boolean;
   /** End of the tail that was probed, negative without; and whether it had been sent before. */
   #tailEnd = -1;
   #isTailRepeat = false;
@@ -76,6 +81,7 @@ export class TcpSender {
     out: { readonly transmit: Transmit; readonly timestamp: () => number },
   ) {
     this.mss = path.mss;
+    this.#hasSack = path.hasSack;
     this.rtt = rtt;
     this.#pool = pool;
     this.#stats = stats;
@@ -118,6 +124,7 @@ export class TcpSender {
     if (this.board.next === this.board.acknowledged && now - this.#lastSent > this.rtt.rto) {
       this.congestion.rest(now - this.#lastSent);
     }
+    if (this.buffer.end === this.board.acknowledged) this.#progressAt = now;
     this.buffer.push(chunk);
     if (this.unsent >= WRITE_THROUGH_BYTES) this.output(now, WRITE_QUANTUM_BYTES);
     this.#lastRoom = this.room;
@@ -166,9 +173,11 @@ export class TcpSender {
       const isFinDue = this.#isFinQueued && start <= this.buffer.end;
       if (pending === 0 && !isFinDue) break;
       const bytes = pending === 0 ? 0 : this.#sendable(start, pending);
-      if (bytes === 0 && pending > 0) break;
+      // The FIN takes a number as a byte does, and has to fit the window.
+      const isFin = isFinDue && bytes === pending && start + bytes < this.window.edge;
+      if (bytes === 0 && !isFin) break;
       if (left <= 0) return true;
-      const end = start + bytes + (isFinDue && bytes === pending ? 1 : 0);
+      const end = start + bytes + (isFin ? 1 : 0);
       if (!this.#send(start, end)) return true;
       this.recovery.sent(end - start, false, 0);
       this.board.sent(end, now);
@@ -219,6 +228,7 @@ export class TcpSender {
     if (this.#retransmitAt === Infinity) {
       this.#retransmitAt = now + this.rtt.rto;
       this.#heardAt = now;
+      this.#progressAt = now;
     }
   }
 
@@ -250,13 +260,13 @@ export class TcpSender {
     if (advanced > 0) {
       board.acknowledge(position, now);
       this.buffer.release(Math.min(position, this.buffer.end));
-      this.rtt.recovered();
+      this.#progressAt = now;
     }
     const isRepeat =
       options.sackBlocks > 0 && this.#select(position, initialSequence, options, now);
     if (isRepeat) this.recovery.noteDuplicate();
-    if (board.roundTrip >= 0) this.rtt.sample(board.roundTrip, now);
-    this.#endTail(position, isRepeat, now);
+    this.#sampleRoundTrip(advanced, options, now);
+    this.#endTail(position, isRepeat, isPure && advanced === 0 && options.sackBlocks === 0);
     const isLimiting =
       this.#isLimiting ||
       (this.congestion.isSlowStart && 2 * flightBefore >= this.congestion.window);
@@ -294,10 +304,26 @@ export class TcpSender {
     return isRepeat;
   }
 
-  #endTail(position: number, isRepeat: boolean, now: number): void {
+  #sampleRoundTrip(advanced: number, options: TcpOptions, now: number): void {
+    let { roundTrip } = this.board;
+    if (roundTrip < 0 && advanced > 0 && options.hasTimestamps) {
+      // Of what was sent twice only the echo tells which copy was answered (RFC 7323 4), to its tick of a millisecond.
+      const ticks = (this.#timestamp() - options.timestampEcho) | 0;
+      if (ticks >= 0 && ticks < GIVE_UP_MS) roundTrip = ticks + 1;
+    }
+    if (roundTrip >= 0) this.rtt.sample(roundTrip, now);
+  }
+
+  /**
+   * RFC 8985 7.4.2: whether it was lost is clear only when the peer tells of two copies, or goes on without a word of them.
+   * @param isBare it says nothing that the acknowledgment before did not
+   */
+  #endTail(position: number, isRepeat: boolean, isBare: boolean): void {
     if (this.#tailEnd < 0 || position < this.#tailEnd) return;
+    const isDecided = !this.#isTailRepeat || isRepeat || isBare;
+    if (!isDecided && position === this.#tailEnd) return;
     this.#tailEnd = -1;
-    if (this.#isTailRepeat && !isRepeat) this.recovery.tailWasLost(now);
+    if (!isDecided) this.recovery.tailWasLost();
   }
 
   /* 4. Timers */
@@ -311,8 +337,9 @@ export class TcpSender {
     if (now >= this.recovery.reorderAt) this.recovery.detect(now);
     if (now >= this.#retransmitAt) {
       if (now - this.#heardAt >= GIVE_UP_MS) return false;
+      if (now - this.#progressAt >= NO_PROGRESS_MS) return false;
       this.rtt.backOff();
-      this.recovery.timedOut(now);
+      this.recovery.timedOut();
       this.#tailEnd = -1;
       this.#probeAt = Infinity;
       this.#retransmitAt = now + this.rtt.rto;
@@ -320,17 +347,32 @@ export class TcpSender {
     if (now >= this.window.askAt) {
       if (now - this.#heardAt >= GIVE_UP_MS || !this.window.asked(now, this.rtt.rto)) return false;
       this.#stats.windowProbes += 1;
-      // A byte that was acknowledged already: whoever gets it must answer with its window (RFC 9293 3.10.7.4).
-      this.#transmit(this.board.acknowledged - 1, 0, TCP_FLAG.ACK);
+      this.#probeWindow(now);
     }
     return true;
+  }
+
+  #probeWindow(now: number): void {
+    const start = this.board.next;
+    // A peer may never have more to offer than its silly window (RFC 9293 3.8.6.2.1: the override time-out).
+    const bytes = Math.min(this.unsent, this.mss, this.window.edge - start);
+    if (bytes > 0) {
+      if (!this.#send(start, start + bytes)) return;
+      this.board.sent(start + bytes, now);
+      this.#sentAt(now);
+      this.window.isMoving();
+      return;
+    }
+    // A byte that was acknowledged already: whoever gets it must answer with its window (RFC 9293 3.10.7.4).
+    this.#transmit(this.board.acknowledged - 1, 0, TCP_FLAG.ACK);
   }
 
   /** RFC 8985 7.2. */
   #setProbe(now: number): void {
     const { board } = this;
-    const mayProbe =
+    const isQuiet =
       this.recovery.state === "open" && board.selectedBytes === 0 && this.#tailEnd < 0;
+    const mayProbe = this.#hasSack && isQuiet;
     if (!mayProbe || this.rtt.smoothed === 0 || board.next === board.acknowledged) {
       this.#probeAt = Infinity;
       return;
@@ -362,9 +404,11 @@ export class TcpSender {
     this.#retransmitAt = now + this.rtt.rto;
   }
 
-  /** With bytes that wait, none under way and no window for them the peer must be asked now and then. */
+  /** With bytes or a FIN that wait, none under way and no window for them the peer must be asked now and then. */
   #watchWindow(now: number): void {
-    const isStuck = this.unsent > 0 && this.board.next === this.board.acknowledged;
+    const { acknowledged, next } = this.board;
+    const waits = this.unsent > 0 || (this.#isFinQueued && next <= this.buffer.end);
+    const isStuck = waits && next === acknowledged;
     if (!isStuck) return this.window.isMoving();
     if (this.window.askAt === Infinity) this.#heardAt = now;
     this.window.isStuck(now, this.rtt.rto);

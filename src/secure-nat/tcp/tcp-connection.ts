@@ -325,7 +325,7 @@ export class TcpConnection implements TcpControl {
       core.sender.deadline,
     );
     // A timer that is set too early only looks at the clock once more: cheaper than moving it with every segment.
-    if (this.#timer.isSet && this.#timer.due <= due) return;
+    if (this.#timer.isSet && this.#timer.due <= Math.ceil(due)) return;
     if (due === Infinity) this.#stack.wheel.cancel(this.#timer);
     else this.#stack.wheel.set(this.#timer, due);
   }

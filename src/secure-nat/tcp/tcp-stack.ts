@@ -147,6 +147,8 @@ export class TcpStack {
   }
 }
 
+const COUNTERS = Object.keys(noTcpStats()) as (keyof TcpStats)[];
+
 function add(sum: TcpStats, part: Readonly<TcpStats>): void {
-  for (const key of Object.keys(sum) as (keyof TcpStats)[]) sum[key] += part[key];
+  for (const key of COUNTERS) sum[key] += part[key];
 }

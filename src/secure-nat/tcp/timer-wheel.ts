@@ -5,9 +5,17 @@ import type { Clock, Timer } from "../../base/clock.ts";
 
 const TICK_MS = 1;
 const SLOTS = 64;
-/** 64^6 milliseconds: two years. What is due later is looked at then. */
+const SLOT_BITS = 6;
+/** Places are the lower 32 bits of a time, of which the last level has two. */
 const LEVELS = 6;
-const RANGES = Array.from({ length: LEVELS + 1 }, (_, level) => SLOTS ** level);
+const RANGES = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
+const LAST_SLOTS = 4;
+/** The level by the leading zero bits of what two times differ in: the highest slot number in which they do. */
+const LEVEL_OF = Uint8Array.from({ length: 33 }, (_, zeros) =>
+  Math.floor(Math.max(31 - zeros, 0) / SLOT_BITS),
+);
+/** Twenty-four days. What is due later is looked at then. */
+const MAX_AHEAD = 2 ** 31 - 1;
 /** The clock of the runtime cannot wait longer. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
@@ -60,9 +68,10 @@ export class TimerWheel {
     // With nothing set the wheel may stand anywhere.
     if (this.#count === 0 && !this.#isTurning) this.#elapsed = this.#nowTick();
     timer.due = Math.max(Math.ceil(atMs / TICK_MS), this.#elapsed + 1);
-    this.#insert(timer);
+    const slotAt = this.#insert(timer);
     this.#count += 1;
-    if (!this.#isTurning && timer.due < this.#armedFor) this.#arm();
+    // Nothing else lies before the slot that the clock waits for.
+    if (!this.#isTurning && slotAt < this.#armedFor) this.#armFor(slotAt);
   }
 
   cancel(timer: WheelTimer): void {
@@ -92,27 +101,19 @@ export class TimerWheel {
     return Math.floor(this.#clock.now() / TICK_MS);
   }
 
-  /** The level is the first on which the timer's slot lies in the turn that is under way. */
-  #insert(timer: WheelTimer): void {
-    let level = 0;
-    while (
-      level < LEVELS - 1 &&
-      Math.floor(timer.due / RANGES[level + 1]!) !== Math.floor(this.#elapsed / RANGES[level + 1]!)
-    ) {
-      level += 1;
-    }
-    // Beyond the last level it waits in that level's last slot before the one under way.
-    const turnsAhead =
-      Math.floor(timer.due / RANGES[level]!) - Math.floor(this.#elapsed / RANGES[level]!);
-    const place =
-      turnsAhead < SLOTS
-        ? Math.floor(timer.due / RANGES[level]!)
-        : Math.floor(this.#elapsed / RANGES[level]!) + SLOTS - 1;
-    const at = level * SLOTS + (place % SLOTS);
-    const slot = (this.#slots[at] ??= []);
+  /** The level is the first on which the timer's slot lies in the turn that is under way. Gives when the slot begins. */
+  #insert(timer: WheelTimer): number {
+    const elapsed = this.#elapsed;
+    const ahead = Math.min(timer.due - elapsed, MAX_AHEAD);
+    const place = elapsed + ahead;
+    const level = LEVEL_OF[Math.clz32(place ^ elapsed)]!;
+    const shift = level * SLOT_BITS;
+    const slot = (this.#slots[level * SLOTS + ((place >>> shift) & (SLOTS - 1))] ??= []);
     timer.slot = slot;
     timer.index = slot.length;
     slot.push(timer);
+    const range = RANGES[level]!;
+    return level === 0 ? place : Math.floor(place / range) * range;
   }
 
   /** Index and time of the first slot that holds something. On a finer level it comes before all of coarser ones. */
@@ -120,8 +121,9 @@ export class TimerWheel {
     for (let level = 0; level < LEVELS; level += 1) {
       const range = RANGES[level]!;
       const current = Math.floor(this.#elapsed / range);
-      for (let ahead = 0; ahead < SLOTS; ahead += 1) {
-        const slot = this.#slots[level * SLOTS + ((current + ahead) % SLOTS)];
+      const slots = level === LEVELS - 1 ? LAST_SLOTS : SLOTS;
+      for (let ahead = 0; ahead < slots; ahead += 1) {
+        const slot = this.#slots[level * SLOTS + ((current + ahead) % slots)];
         if (slot !== undefined && slot.length > 0) {
           return { slot, at: Math.max((current + ahead) * range, this.#elapsed) };
         }
@@ -130,12 +132,10 @@ export class TimerWheel {
     return undefined;
   }
 
-  #arm(): void {
+  #armFor(at: number): void {
     this.#disarm();
-    const next = this.#next();
-    if (next === undefined) return;
-    this.#armedFor = next.at;
-    const wait = Math.min(Math.max(next.at * TICK_MS - this.#clock.now(), 0), MAX_WAIT_MS);
+    this.#armedFor = at;
+    const wait = Math.min(Math.max(at * TICK_MS - this.#clock.now(), 0), MAX_WAIT_MS);
     this.#armed = this.#clock.after(wait, this.#turn);
   }
 
@@ -157,7 +157,9 @@ export class TimerWheel {
     } finally {
       this.#isTurning = false;
       this.#elapsed = Math.max(this.#elapsed, now);
-      this.#arm();
+      this.#armedFor = Infinity;
+      const next = this.#next();
+      if (next !== undefined) this.#armFor(next.at);
     }
     this.#afterTurn();
   };
