@@ -282,6 +282,8 @@ export const DNS_LIMITS = {
 export const MAX_DNS_STREAM_QUESTION_BYTES = 1024;
 /** Questions of one inner address: a page with a hundred names, twice over; what comes faster is lost. */
 export const DNS_QUESTIONS_PER_S = 500;
+/** Answers to one guest that all others hear, in a second, and to all: no port may flood more by asking a software host to. */
+export const GROUP_ANSWERS_PER_S = { perGuest: 32, all: 2000 } as const;
 /** Questions that wait for an answer, of all guests and of one, and the sockets that they share. */
 export const MAX_DNS_PENDING = { all: 2048, perAddress: 256 } as const;
 export const MAX_DNS_SOCKETS = 256;
@@ -293,7 +295,7 @@ export const DNS_SILENCE_MS = 30_000;
 /** Resolvers that are used of those named. */
 export const MAX_DNS_RESOLVERS = 8;
 /** Inner addresses whose rate is followed; the one that was quiet longest goes first. */
-export const MAX_DNS_ASKERS = 4096;
+export const MAX_RATED_ASKERS = 4096;
 /** A resolv.conf; real ones have some hundred bytes. */
 export const MAX_RESOLV_CONF_BYTES = 65_536;
 

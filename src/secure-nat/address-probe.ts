@@ -9,7 +9,7 @@ import { sendArp } from "./arp-sender.ts";
 
 interface Probe {
   readonly timer: Timer;
-  readonly done: ((owner: MacAddress | undefined) => void)[];
+  done: (owner: MacAddress | undefined) => void;
 }
 
 /** Asks a network whether somebody in it has an address, before somebody else gets it (RFC 5227 2.1.1). */
@@ -25,20 +25,22 @@ export class AddressProbes {
 
   /**
    * Calls `done` after `ms` with undefined, or with who answers before. While very many are going on no further one
-   * begins: the address counts as free, as it would without probes.
+   * begins: the address counts as free, as it would without probes. Who asks for an address that is being probed takes the
+   * place of whoever asked before, who is called with undefined at once: one client waits for one address.
    */
   probe(address: Ipv4, ms: number, done: (owner: MacAddress | undefined) => void): void {
     const known = this.#probes.get(address);
     if (known !== undefined) {
-      known.done.push(done);
-      return;
+      const before = known.done;
+      known.done = done;
+      return before(undefined);
     }
     if (ms <= 0 || this.#probes.size >= MAX_ADDRESS_PROBES) return done(undefined);
     const timer = this.#clock.after(ms, () => {
       this.#end(address, undefined);
       outbox.drain();
     });
-    this.#probes.set(address, { timer, done: [done] });
+    this.#probes.set(address, { timer, done });
     sendArp(this.#link, {
       operation: ARP_OPERATION.REQUEST,
       senderMac: this.#link.mac,
@@ -64,6 +66,6 @@ export class AddressProbes {
     if (probe === undefined) return;
     this.#probes.delete(address);
     probe.timer.cancel();
-    for (const done of probe.done) done(owner);
+    probe.done(owner);
   }
 }

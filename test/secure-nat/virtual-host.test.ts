@@ -202,6 +202,17 @@ describe("VirtualHost", () => {
     expect(clock.pending).toBe(0);
   });
 
+  test("one waits for an address at a time, the last who asked", () => {
+    const { give, host, cable } = open();
+    const found: unknown[] = [];
+    const address = v4("192.168.30.20");
+    for (let n = 1; n <= 3; n += 1) host.probe(address, 200, (owner) => void found.push(n, owner));
+    expect(cable.take()).toHaveLength(1);
+    expect(found).toEqual([1, undefined, 2, undefined]);
+    give(arpFrame({ operation: 2, senderIp: address }, HOST_MAC));
+    expect(found.slice(4)).toEqual([3, GUEST_MAC]);
+  });
+
   for (const [name, source, destination, version] of [
     ["v4", GUEST, HOST, 4],
     ["v6", GUEST_V6, HOST_V6, 6],

@@ -2,7 +2,7 @@
 // the owner asks for. Who has which address, and until when, is the affair of leases.ts.
 import type { Clock } from "../../base/clock.ts";
 import { formatIpv4, IPV4_ANY, type Ipv4 } from "../../base/ip.ts";
-import { formatMac, isGroupMac, MAC_ZERO, type MacAddress } from "../../base/mac.ts";
+import { formatMac, isGroupMac, MAC_BROADCAST, MAC_ZERO, type MacAddress } from "../../base/mac.ts";
 import type { Log } from "../../observe/log.ts";
 import { DHCP_OPTION, tryReadAddress } from "../../wire/dhcp-option.ts";
 import { DHCP_TYPE, tryParseDhcp } from "../../wire/dhcp.ts";
@@ -17,6 +17,7 @@ import { hostNameOf, isOtherSecureNat } from "./host-name.ts";
 import type { LeaseBook } from "./lease-keeper.ts";
 import type { Binding, Lease } from "./lease.ts";
 import { Leases } from "./leases.ts";
+import { GroupAnswers } from "../group-answers.ts";
 import { WarningGate } from "../warning-gate.ts";
 
 /** hub.md 11.1. */
@@ -52,6 +53,8 @@ export interface DhcpCounters {
   naks: number;
   /** DISCOVERs that found no free address. */
   exhausted: number;
+  /** Answers to all that were not sent, since there were too many. */
+  limited: number;
 }
 
 interface Sender {
@@ -76,10 +79,12 @@ export class DhcpServer {
     acks: 0,
     naks: 0,
     exhausted: 0,
+    limited: 0,
   };
   readonly #deps: DhcpServerDeps;
   readonly #leases: Leases;
   readonly #warnings: WarningGate;
+  readonly #groupAnswers: GroupAnswers;
   /** The latest DISCOVER of clients whose address is being probed. */
   readonly #waiting = new Map<Binding, DhcpQuestion>();
   #config: DhcpServerConfig;
@@ -92,6 +97,7 @@ export class DhcpServer {
     this.#config = config;
     this.#replies = new DhcpReplies(config, deps.isPlain);
     this.#leases = new Leases(config, deps);
+    this.#groupAnswers = new GroupAnswers(deps.clock);
     this.#warnings = new WarningGate(deps.hub, deps, WARNING_INTERVAL_MS);
   }
 
@@ -114,7 +120,7 @@ export class DhcpServer {
         return this.#request(question);
       case DHCP_TYPE.INFORM:
         this.counters.acks += 1;
-        return this.#deps.send(this.#replies.inform(question));
+        return this.#send(question, this.#replies.inform(question));
       case DHCP_TYPE.RELEASE:
         return this.#release(question);
       case DHCP_TYPE.DECLINE:
@@ -171,7 +177,7 @@ export class DhcpServer {
   #sendOffer(question: DhcpQuestion, address: Ipv4): void {
     this.counters.offers += 1;
     const { leaseMs } = this.#config.dhcp;
-    this.#deps.send(this.#replies.grant(question, DHCP_TYPE.OFFER, address, leaseMs));
+    this.#send(question, this.#replies.grant(question, DHCP_TYPE.OFFER, address, leaseMs));
   }
 
   /**
@@ -203,7 +209,7 @@ export class DhcpServer {
     const lease = this.#leases.grant({ ...found, mac, hostname }, leaseMs);
     this.#waiting.delete(lease);
     this.counters.acks += 1;
-    this.#deps.send(this.#replies.grant(question, DHCP_TYPE.ACK, found.address, leaseMs));
+    this.#send(question, this.#replies.grant(question, DHCP_TYPE.ACK, found.address, leaseMs));
   }
 
   #refuse(question: DhcpQuestion, wanted: Ipv4): void {
@@ -213,7 +219,12 @@ export class DhcpServer {
       ? `${formatIpv4(wanted)} is not for this host`
       : `${formatIpv4(wanted)} is no address of this network`;
     this.counters.naks += 1;
-    this.#deps.send(this.#replies.refuse(question, why));
+    this.#send(question, this.#replies.refuse(question, why));
+  }
+
+  #send({ mac }: DhcpQuestion, reply: DhcpReply): void {
+    if (reply.toMac !== MAC_BROADCAST || this.#groupAnswers.take(mac)) this.#deps.send(reply);
+    else this.counters.limited += 1;
   }
 
   #release({ mac, message }: DhcpQuestion): void {

@@ -1,6 +1,12 @@
 import type { Clock } from "../../base/clock.ts";
 import { type IpAddress, readIpv4 } from "../../base/ip.ts";
-import { DNS_LIMITS, DNS_RETRY_MS, DNS_SILENCE_MS, MAX_DNS_PENDING } from "../../base/limits.ts";
+import {
+  DNS_LIMITS,
+  DNS_QUESTIONS_PER_S,
+  DNS_RETRY_MS,
+  DNS_SILENCE_MS,
+  MAX_DNS_PENDING,
+} from "../../base/limits.ts";
 import type { Random } from "../../base/random.ts";
 import type { SocketAddress } from "../../platform/socket-address.ts";
 import {
@@ -13,7 +19,7 @@ import {
   encodeDnsTruncated,
   tryParseDns,
 } from "../../wire/dns.ts";
-import { AskerRates } from "./asker-rates.ts";
+import { AskerRates } from "../asker-rates.ts";
 import { DnsChannels, isSameSocketAddress, type DnsTransport } from "./dns-channels.ts";
 import { DnsExchange } from "./dns-exchange.ts";
 import type { FlowDial } from "../flow.ts";
@@ -89,7 +95,7 @@ export class DnsRelay {
     this.#options = options;
     const stray = () => void (this.stats.strayAnswers += 1);
     this.#channels = new DnsChannels(options.transport, options.random, stray);
-    this.#rates = new AskerRates(options.clock);
+    this.#rates = new AskerRates(options.clock, DNS_QUESTIONS_PER_S);
   }
 
   /** Questions that wait, and the sockets they wait at. */

@@ -11,6 +11,7 @@ import {
   tryParseNeighborAdvertisement,
   tryParseNeighborSolicitation,
 } from "../../wire/neighbor-discovery.ts";
+import { GroupAnswers } from "../group-answers.ts";
 
 /** As for IPv4 (RFC 5227 2.4 c). */
 const DEFEND_INTERVAL_MS = 10_000;
@@ -33,10 +34,12 @@ export interface NeighborResponderOptions {
  */
 export class NeighborResponder {
   readonly #options: NeighborResponderOptions;
+  readonly #groupAnswers: GroupAnswers;
   #defendedAt = -Infinity;
 
   constructor(options: NeighborResponderOptions) {
     this.#options = options;
+    this.#groupAnswers = new GroupAnswers(options.clock);
   }
 
   /** Tells everybody, so that those who knew another MAC forget it. */
@@ -52,7 +55,11 @@ export class NeighborResponder {
     const target = addresses.find((address) => isEqual(address, asked.target));
     if (target === undefined) return;
     // Somebody is about to take the address: all are told who has it (RFC 4862 5.4.3).
-    if (isUnspecified(asked.source)) return this.#tellAll(target);
+    if (isUnspecified(asked.source)) {
+      if (this.#groupAnswers.take(from)) this.#tellAll(target);
+      else drops.limit += 1;
+      return;
+    }
     this.#tell(target, { address: asked.source, mac: from }, true);
   }
 

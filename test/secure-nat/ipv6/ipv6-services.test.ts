@@ -131,6 +131,12 @@ describe("Ipv6Services and neighbours (RFC 4861 7.2)", () => {
     expect(answer).toMatchObject({ to: ALL_NODES_MAC, destination: "ff02::1", isSolicited: false });
   });
 
+  test("receiveIcmp() tells everybody 32 times a second at most for one guest", () => {
+    const { cable, drops, icmp } = open();
+    for (let n = 0; n < 40; n += 1) icmp("::", "ff02::1:ff00:1", solicitation(GLOBAL, ""));
+    expect([advertisements(cable.take()).length, drops.limit]).toEqual([32, 8]);
+  });
+
   test("receiveIcmp() is silent about others, and drops what came from elsewhere or is broken", () => {
     const { cable, drops, icmp } = open();
     icmp(GUEST, "ff02::1:ff00:99", solicitation("2001:db8:30::99"));
