@@ -55,16 +55,7 @@ export class PacketView {
 
   /** Looks at the frame from `at` to `end`; gives why it is to be dropped, or undefined if the packet is sound. */
   aim(at: number, end: number): HostDropReason | undefined {
-    this.frameAt = at;
-    this.ipAt = at + ETHERNET_HEADER_BYTES;
-    this.isVerified = false;
-    this.isMerged = false;
-    this.vectors = 0;
-    this.payloadBytes = 0;
-    this.isFragment = false;
-    this.fragmentOffset = 0;
-    this.hasMoreFragments = false;
-    this.fragmentHeaderAt = 0;
+    this.#begin(at, at + ETHERNET_HEADER_BYTES);
     const type = PACKET_VIEW.getUint16(at + 12);
     if (type === ETHER_TYPE.IPV4) return this.#aimV4(end);
     if (type === ETHER_TYPE.IPV6) return this.#aimV6(end);
@@ -91,6 +82,12 @@ export class PacketView {
   /** A packet put together from fragments, which begins at `ipAt`; the frame of the last one stays for its MACs. */
   aimWhole(frameAt: number, ipAt: number, ipEnd: number): HostDropReason | undefined {
     const version = PACKET_BYTES[ipAt]! >>> 4;
+    this.#begin(frameAt, ipAt);
+    return version === 4 ? this.#aimV4(ipEnd) : this.#aimV6(ipEnd);
+  }
+
+  /** Forgets the packet before. */
+  #begin(frameAt: number, ipAt: number): void {
     this.frameAt = frameAt;
     this.ipAt = ipAt;
     this.isVerified = false;
@@ -101,7 +98,6 @@ export class PacketView {
     this.fragmentOffset = 0;
     this.hasMoreFragments = false;
     this.fragmentHeaderAt = 0;
-    return version === 4 ? this.#aimV4(ipEnd) : this.#aimV6(ipEnd);
   }
 
   /** Right if the sum over pseudo-header and payload says so; for protocols that have one (TCP, UDP, ICMPv6). */
