@@ -26,6 +26,7 @@ import { SynQuote } from "./syn-quote.ts";
 import type { TcpMachine, TcpMachines } from "./tcp-machines.ts";
 import { TcpTarget } from "./tcp-target.ts";
 import { CHUNK_BYTES, type SendChunk, type TcpCloseReason, type TcpIo } from "./tcp/tcp-io.ts";
+import { IDLE_MS } from "./tcp/keepalive.ts";
 import { TimerWheel, WheelTimer } from "./tcp/timer-wheel.ts";
 
 /** Frames that wait are sent at this figure: they are still in the cache. */
@@ -99,6 +100,7 @@ class TcpFlow implements Flow, TcpIo {
 
   receive(packet: PacketView): void {
     this.#host.soil(this);
+    this.#heard();
     this.#machine.receive(packet);
     if (this.#phase === "new") this.#dial();
   }
@@ -269,6 +271,12 @@ class TcpFlow implements Flow, TcpIo {
     this.#shared.machines.chunks.forget(this.#target.readLater);
     this.#target.close(isReset);
     this.#target = undefined;
+  }
+
+  /** A guest that keeps its connection alive uses it; one that only answers when it is asked whether it lives does not. */
+  #heard(): void {
+    const now = this.#host.clock.now();
+    if (now - this.#lastUsed < IDLE_MS) this.#lastUsed = now;
   }
 
   #used(): void {

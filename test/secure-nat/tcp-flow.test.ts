@@ -702,6 +702,28 @@ describe("TCP flow, end", () => {
     expect(world.epoll.size).toBe(0);
   });
 
+  test("a guest's keep-alives are use, its answers to ours are none", async () => {
+    const { port } = await listen((socket) => socket.resume());
+    const flow = world.begin("127.0.0.1", port);
+    await world.establish();
+    const packet = world.syn("127.0.0.1", port);
+    for (let n = 0; n < 10; n += 1) {
+      world.clock.advance(500_000);
+      flow.receive(packet);
+    }
+    expect(world.machine.calls).toEqual(["open"]);
+    // It is asked after ten minutes of silence.
+    for (let n = 0; n < 2; n += 1) {
+      world.clock.advance(600_000);
+      flow.receive(packet);
+    }
+    expect(flow.info.lastUsed).toBe(5_000_000);
+    world.clock.advance(599_999);
+    expect(world.machine.calls).toEqual(["open"]);
+    world.clock.advance(1);
+    expect(world.machine.calls).toEqual(["open", "abort"]);
+  });
+
   test("a shorter time to be idle counts for flows that are there, a longer one as well", async () => {
     const { port } = await listen((socket) => socket.resume());
     const flow = world.begin("127.0.0.1", port);

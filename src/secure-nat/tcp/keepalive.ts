@@ -1,5 +1,5 @@
 /** An inside host that is silent for so long is asked whether it lives, and given up after so many questions. */
-const IDLE_MS = 600_000;
+export const IDLE_MS = 600_000;
 const INTERVAL_MS = 30_000;
 const PROBES = 5;
 
