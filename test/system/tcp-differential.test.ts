@@ -16,13 +16,24 @@ function share(fate: Fate, of: number): Script {
   return (_frame, direction) => (draws[direction].fraction() < of ? fate : "pass");
 }
 
+/** A queue is full no longer than this: what is sent again after a time-out, frame by frame, finds it empty. */
+const FULL_MS = 50;
+
 /** A queue that is full for a while: whole trains are lost. */
-const bursts: Script = (frame) => (frame % 500 >= 200 && frame % 500 < 224 ? "drop" : "pass");
+function trains(of: number): Script {
+  const since = { up: 0, down: 0 };
+  return (frame, direction) => {
+    const place = (frame % 500) - 200;
+    if (place === 0) since[direction] = performance.now();
+    const isFull = performance.now() - since[direction] < FULL_MS;
+    return place >= 0 && place < of && isFull ? "drop" : "pass";
+  };
+}
 
 const SCRIPTS: Readonly<Record<string, { script: () => Script; mayRepeat: number }>> = {
   "nothing happens": { script: () => untouched, mayRepeat: 10 },
   "1 % is lost": { script: () => share("drop", 0.01), mayRepeat: 60 },
-  "trains of 24 are lost": { script: () => bursts, mayRepeat: 400 },
+  "trains of 60 are lost": { script: () => trains(60), mayRepeat: 400 },
   "2 % come late": { script: () => share("hold", 0.02), mayRepeat: 150 },
   "5 % come twice": { script: () => share("double", 0.05), mayRepeat: 20 },
 };

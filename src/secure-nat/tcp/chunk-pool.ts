@@ -50,6 +50,11 @@ export class ChunkPool implements ChunkSource {
     return this.maxChunks - this.#taken;
   }
 
+  /** Somebody waits, and there is none. */
+  get isShort(): boolean {
+    return this.#waiters.size > 0 && this.#taken >= this.maxChunks;
+  }
+
   take(): SendChunk | undefined {
     if (this.#taken >= this.maxChunks) return undefined;
     const chunk = this.#free.pop() ?? new Chunk();

@@ -40,6 +40,9 @@ export class TcpReceiver {
   limit = FIRST_WINDOW_BYTES;
   /** The socket has not taken all that it was offered. */
   isBlocked = false;
+  /** When the socket last left something, and when what is ahead of a gap began to come, by the clock. */
+  #blockedAt = 0;
+  #gapSince = 0;
   /** Largest payload of one segment seen. */
   segmentBytes = 536;
   /** Bytes received and not acknowledged. */
@@ -75,6 +78,12 @@ export class TcpReceiver {
     return this.next - this.#taken - (this.hasEnded ? 1 : 0);
   }
 
+  /** Since when nothing of what is held went on, by the clock; Infinity if nothing is held. */
+  get stuckSince(): number {
+    const blocked = this.keptBytes > 0 ? this.#blockedAt : Infinity;
+    return Math.min(blocked, this.gaps.first === undefined ? Infinity : this.#gapSince);
+  }
+
   /** FIN and all before it have come. */
   get hasEnded(): boolean {
     return this.finAt >= 0 && this.next > this.finAt;
@@ -100,7 +109,7 @@ export class TcpReceiver {
       this.noteRepeat(position, Math.min(position + bytes, this.next));
       if (end <= this.next) return "now";
     } else if (position > this.next) {
-      return position < end ? this.#keep(position, end) : "now";
+      return position < end ? this.#keep(position, end, now) : "now";
     }
     if (end <= this.next) return "now";
     return this.#takeNext(position, end, now);
@@ -125,7 +134,7 @@ export class TcpReceiver {
       const taken = this.#io.deliver(part.at, part.count, bytes);
       this.#taken += taken;
       this.next += taken;
-      if (taken < bytes) this.isBlocked = true;
+      if (taken < bytes) this.#block(now);
     }
     if (this.next < until) {
       this.next += this.#buffer.store(
@@ -137,8 +146,8 @@ export class TcpReceiver {
     }
     const isAll = this.next === until;
     if (isAll && hadGaps) {
-      if (end > until) this.#keep(until, end, position);
-      this.#closeGaps();
+      if (end > until) this.#keep(until, end, now, position);
+      this.#closeGaps(now);
     }
     this.#unacknowledged += this.next - from;
     this.#tune(now);
@@ -151,23 +160,29 @@ export class TcpReceiver {
     return this.#unacknowledged >= 2 * this.segmentBytes ? "event" : "delayed";
   }
 
-  #closeGaps(): void {
+  #block(now: number): void {
+    this.isBlocked = true;
+    this.#blockedAt = now;
+  }
+
+  #closeGaps(now: number): void {
     for (let range = this.gaps.first; range !== undefined; range = this.gaps.first) {
       if (range.start > this.next) break;
       this.next = Math.max(this.next, range.end);
       this.gaps.shift();
     }
-    this.offer();
+    this.#gapSince = now;
+    this.offer(now);
   }
 
   /** Offers the socket what is kept for it. */
-  offer(): void {
+  offer(now: number): void {
     const end = this.next - (this.hasEnded ? 1 : 0);
     while (!this.isBlocked && this.#taken < end) {
       const shown = this.#buffer.show(this.#taken, end);
       const taken = this.#io.deliver(shown.at, shown.count, shown.bytes);
       this.#taken += taken;
-      if (taken < shown.bytes) this.isBlocked = true;
+      if (taken < shown.bytes) this.#block(now);
     }
     this.#buffer.release(this.#taken, this.#taken === end && this.gaps.first === undefined);
   }
@@ -181,7 +196,8 @@ export class TcpReceiver {
 
   /* 3. Keep */
 
-  #keep(start: number, end: number, position = start): AckNeed {
+  #keep(start: number, end: number, now: number, position = start): AckNeed {
+    if (this.gaps.first === undefined) this.#gapSince = now;
     this.#stats.outOfOrder += 1;
     this.#quickAcks = QUICK_ACKS;
     const isNew = this.gaps.add(start, end, (from, to) =>

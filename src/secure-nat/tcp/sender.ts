@@ -11,9 +11,11 @@ import { Congestion } from "./congestion.ts";
 import { LossRecovery } from "./loss-recovery.ts";
 import { RttEstimator } from "./rtt.ts";
 import { Scoreboard } from "./scoreboard.ts";
+import { positionNear, selectBlocks } from "./select-blocks.ts";
 import { MAX_SUPER_BYTES } from "./segment-writer.ts";
 import { SendBuffer } from "./send-buffer.ts";
 import { MAX_CLOSED_MS, SendWindow } from "./send-window.ts";
+import { TailProbe } from "./tail-probe.ts";
 import { CHUNK_BYTES, type SendChunk } from "./tcp-io.ts";
 import type { TcpStats } from "./tcp-stats.ts";
 
@@ -26,9 +28,6 @@ const WRITE_QUANTUM_BYTES = 262_144;
 const DEFER_SEGMENTS = 16;
 const DEFER_SHARE = 8;
 const DEFER_BYTES = 32_768;
-/** RFC 8985 7.2: a tail of one segment may be answered late, by a delayed acknowledgment. */
-const LONE_TAIL_MS = 200;
-const LEAST_PROBE_MS = 5;
 /** A peer from which nothing came for so long while it should have answered is gone (RFC 1122 4.2.3.5 R2). */
 const GIVE_UP_MS = 120_000;
 /** One that answers, but acknowledges nothing of what is sent again and again, as long as one with a closed window. */
@@ -66,10 +65,7 @@ export class TcpSender {
   #heardAt = 0;
   /** When something new was acknowledged, or what waits began to. */
   #progressAt = 0;
-  readonly #hasSack: boolean;
-  /** End of the tail that was probed, negative without; and whether it had been sent before. */
-  #tailEnd = -1;
-  #isTailRepeat = false;
+  readonly #tail: TailProbe;
 
   /** @param position of the first byte: that behind the SYN */
   constructor(
@@ -81,7 +77,7 @@ export class TcpSender {
     out: { readonly transmit: Transmit; readonly timestamp: () => number },
   ) {
     this.mss = path.mss;
-    this.#hasSack = path.hasSack;
+    this.#tail = new TailProbe(path);
     this.rtt = rtt;
     this.#pool = pool;
     this.#stats = stats;
@@ -113,6 +109,11 @@ export class TcpSender {
     const isWorth = room > 0 && (this.#lastRoom === 0 || room >= this.#lastRoom + CHUNK_BYTES);
     if (isWorth || room < this.#lastRoom) this.#lastRoom = room;
     return isWorth;
+  }
+
+  /** Since when nothing of what is held was acknowledged, by the clock; Infinity if nothing is held. */
+  get stuckSince(): number {
+    return this.buffer.end > this.board.acknowledged ? this.#progressAt : Infinity;
   }
 
   /** Bytes that wait and were not sent yet. */
@@ -236,8 +237,7 @@ export class TcpSender {
 
   /** Position that a sequence number near what was sent stands for. */
   positionOf(sequence: number, initialSequence: number): number {
-    const { acknowledged } = this.board;
-    return acknowledged + ((sequence - (initialSequence + acknowledged)) | 0);
+    return positionNear(this.board.acknowledged, sequence, initialSequence);
   }
 
   /**
@@ -262,11 +262,12 @@ export class TcpSender {
       this.buffer.release(Math.min(position, this.buffer.end));
       this.#progressAt = now;
     }
-    const isRepeat =
-      options.sackBlocks > 0 && this.#select(position, initialSequence, options, now);
+    const hasBlocks = options.sackBlocks > 0;
+    const isRepeat = hasBlocks && selectBlocks(board, position, initialSequence, options, now);
     if (isRepeat) this.recovery.noteDuplicate();
     this.#sampleRoundTrip(advanced, options, now);
-    this.#endTail(position, isRepeat, isPure && advanced === 0 && options.sackBlocks === 0);
+    const isBare = isPure && advanced === 0 && !hasBlocks;
+    if (this.#tail.isLostBy(position, isRepeat, isBare)) this.recovery.tailWasLost();
     const isLimiting =
       this.#isLimiting ||
       (this.congestion.isSlowStart && 2 * flightBefore >= this.congestion.window);
@@ -281,29 +282,6 @@ export class TcpSender {
     }
   }
 
-  /** Takes in SACK blocks; true if the first tells of something that came twice (RFC 2883 4). */
-  #select(position: number, initial: number, options: TcpOptions, now: number): boolean {
-    const { sackEdges, sackBlocks } = options;
-    let isRepeat = false;
-    for (let n = 0; n < sackBlocks; n += 1) {
-      const start = this.positionOf(sackEdges[2 * n]!, initial);
-      const end = this.positionOf(sackEdges[2 * n + 1]!, initial);
-      if (n === 0) {
-        const isInsideNext =
-          sackBlocks > 1 &&
-          start >= this.positionOf(sackEdges[2]!, initial) &&
-          end <= this.positionOf(sackEdges[3]!, initial);
-        if (end <= position || isInsideNext) {
-          isRepeat = start < end;
-          continue;
-        }
-      }
-      const from = Math.max(start, position);
-      if (from < end && end <= this.board.next) this.board.select(from, end, now);
-    }
-    return isRepeat;
-  }
-
   #sampleRoundTrip(advanced: number, options: TcpOptions, now: number): void {
     let { roundTrip } = this.board;
     if (roundTrip < 0 && advanced > 0 && options.hasTimestamps) {
@@ -312,18 +290,6 @@ export class TcpSender {
       if (ticks >= 0 && ticks < GIVE_UP_MS) roundTrip = ticks + 1;
     }
     if (roundTrip >= 0) this.rtt.sample(roundTrip, now);
-  }
-
-  /**
-   * RFC 8985 7.4.2: whether it was lost is clear only when the peer tells of two copies, or goes on without a word of them.
-   * @param isBare it says nothing that the acknowledgment before did not
-   */
-  #endTail(position: number, isRepeat: boolean, isBare: boolean): void {
-    if (this.#tailEnd < 0 || position < this.#tailEnd) return;
-    const isDecided = !this.#isTailRepeat || isRepeat || isBare;
-    if (!isDecided && position === this.#tailEnd) return;
-    this.#tailEnd = -1;
-    if (!isDecided) this.recovery.tailWasLost();
   }
 
   /* 4. Timers */
@@ -340,7 +306,7 @@ export class TcpSender {
       if (now - this.#progressAt >= NO_PROGRESS_MS) return false;
       this.rtt.backOff();
       this.recovery.timedOut();
-      this.#tailEnd = -1;
+      this.#tail.forget();
       this.#probeAt = Infinity;
       this.#retransmitAt = now + this.rtt.rto;
     } else if (now >= this.#probeAt) this.#probeTail(now);
@@ -367,19 +333,12 @@ export class TcpSender {
     this.#transmit(this.board.acknowledged - 1, 0, TCP_FLAG.ACK);
   }
 
-  /** RFC 8985 7.2. */
   #setProbe(now: number): void {
-    const { board } = this;
-    const isQuiet =
-      this.recovery.state === "open" && board.selectedBytes === 0 && this.#tailEnd < 0;
-    const mayProbe = this.#hasSack && isQuiet;
-    if (!mayProbe || this.rtt.smoothed === 0 || board.next === board.acknowledged) {
-      this.#probeAt = Infinity;
-      return;
-    }
-    const isLone = board.flight <= this.mss;
-    const wait = Math.max(2 * this.rtt.smoothed, LEAST_PROBE_MS) + (isLone ? LONE_TAIL_MS : 0);
-    this.#probeAt = now + wait < this.#retransmitAt ? now + wait : Infinity;
+    const { board, recovery } = this;
+    const isQuiet = recovery.state === "open" && board.selectedBytes === 0;
+    const isUnderWay = board.next !== board.acknowledged;
+    const at = isQuiet && isUnderWay ? now + this.#tail.waitMs(board.flight, this.rtt) : Infinity;
+    this.#probeAt = at < this.#retransmitAt ? at : Infinity;
   }
 
   /** RFC 8985 7.3: a new segment if there is one, else the last once more, so that its loss is told of by SACK. */
@@ -399,8 +358,7 @@ export class TcpSender {
       board.repeated(last, last.end, now);
     }
     this.#stats.tailProbes += 1;
-    this.#isTailRepeat = fresh <= 0;
-    this.#tailEnd = board.next;
+    this.#tail.sent(board.next, fresh <= 0);
     this.#retransmitAt = now + this.rtt.rto;
   }
 

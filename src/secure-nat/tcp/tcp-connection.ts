@@ -67,6 +67,12 @@ export class TcpConnection implements TcpControl {
     return mayWrite && this.#core !== undefined ? this.#core.sender.room : 0;
   }
 
+  /** Since when nothing of what its buffers hold went on, by the clock; Infinity if they hold nothing. */
+  get stuckSince(): number {
+    const core = this.#core;
+    return core ? Math.min(core.sender.stuckSince, core.receiver.stuckSince) : Infinity;
+  }
+
   /** Undefined before the first segment. */
   get details(): TcpDetails | undefined {
     const core = this.#core;
@@ -112,7 +118,7 @@ export class TcpConnection implements TcpControl {
     const core = this.#core;
     if (core === undefined || this.#state === "closed") return;
     core.receiver.isBlocked = false;
-    core.receiver.offer();
+    core.receiver.offer(this.#now);
     this.#tellEnd(core);
     // Behind the FIN no window is of interest, and a peer that has closed would answer with RST.
     if (!core.receiver.hasEnded && core.receiver.isWindowWorthTelling)
@@ -218,9 +224,8 @@ export class TcpConnection implements TcpControl {
     const before = sender.board.acknowledged;
     if (acknowledged < before) return;
     const window = incoming.window * 2 ** core.peerScale;
-    const isSameWindow = sender.window.offer(position, acknowledged, window, before);
-    const isPure =
-      isSameWindow && incoming.payloadBytes === 0 && (incoming.flags & TCP_FLAG.FIN) === 0;
+    const isSame = sender.window.offer(position, acknowledged, window, before);
+    const isPure = isSame && incoming.payloadBytes === 0 && (incoming.flags & TCP_FLAG.FIN) === 0;
     sender.acknowledge(acknowledged, this.#initialSequence, options, isPure, this.#now);
     receiver.roundTripMs = sender.rtt.smoothed;
     if (sender.isFinAcknowledged) this.#finAcknowledged();
@@ -248,8 +253,7 @@ export class TcpConnection implements TcpControl {
     const before = receiver.next;
     let need: AckNeed = "none";
     if (payloadBytes > 0) {
-      const { vectorAt, vectors } = incoming;
-      need = receiver.take(position, vectorAt, vectors, payloadBytes, this.#now);
+      need = receiver.take(position, incoming.vectorAt, incoming.vectors, payloadBytes, this.#now);
     }
     if ((flags & TCP_FLAG.FIN) !== 0) receiver.takeFin(position + payloadBytes);
     this.stats.bytesIn += receiver.next - before - (receiver.hasEnded ? 1 : 0);

@@ -22,6 +22,12 @@ const QUANTUM_BYTES = 131_072;
 /** A hub that is in the middle of something is given more after this. */
 const RETRY_MS = 1;
 
+/** While buffers are short, so long apart the connection is looked for that has held some in vain for longest. */
+const RELIEF_MS = 1_000;
+const LEAST_STUCK_MS = 10_000;
+/** Ended at once at most. */
+const RELIEF_CONNECTIONS = 64;
+
 export interface TcpStackDeps {
   readonly clock: Clock;
   readonly random: Random;
@@ -49,6 +55,7 @@ export class TcpStack {
   /** Those with something to send. */
   readonly #soiled: TcpConnection[] = [];
   readonly #retry: WheelTimer;
+  readonly #relief = new WheelTimer(() => this.#relieve());
   #isFlushing = false;
 
   constructor(deps: TcpStackDeps) {
@@ -83,6 +90,9 @@ export class TcpStack {
     try {
       this.#flushAll();
       this.chunks.wake();
+      if (this.chunks.isShort && !this.#relief.isSet) {
+        this.wheel.set(this.#relief, this.clock.now() + RELIEF_MS);
+      }
     } finally {
       this.#isFlushing = false;
     }
@@ -105,6 +115,15 @@ export class TcpStack {
       return;
     }
     soiled.length = 0;
+  }
+
+  /** Whoever lets buffers lie while others wait for one loses its connection: it is as good as dead (robustness.md IP-14). */
+  #relieve(): void {
+    if (!this.chunks.isShort) return;
+    const latest = this.clock.now() - LEAST_STUCK_MS;
+    const stuck = [...this.#connections].filter(({ stuckSince }) => stuckSince <= latest);
+    stuck.sort((a, b) => a.stuckSince - b.stuckSince);
+    for (const connection of stuck.slice(0, RELIEF_CONNECTIONS)) connection.abort();
   }
 
   /** The connection has something to send at the end of the event. */
