@@ -28,7 +28,7 @@ export const HOST_DROP_REASONS = [
   "limit",
   /** More to send at once than there is memory for. */
   "outbox_full",
-  /** A datagram on its way out that the system had no room for. */
+  /** On its way out, where the system had no room for it. */
   "socket_full",
   /** A datagram from outside, of somebody that no guest has sent to (RFC 4787 5). */
   "unsolicited",

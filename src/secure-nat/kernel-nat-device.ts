@@ -31,19 +31,17 @@ export class GuestDevice implements FrameDevice {
   readonly #tun: FrameDevice;
   readonly #guests: GuestTable;
   readonly #mac: MacAddress;
-  readonly #onUnknown: (address: Ipv4) => void;
-  /** Packets from outside for whom no guest is known. */
-  unknown = 0;
+  readonly #onUnknown: (address: Ipv4 | undefined) => void;
 
   /**
    * @param mac whom the guests' frames come from
-   * @param onUnknown there was a packet for an address that no guest is known to have
+   * @param onUnknown there was a packet for an address, undefined of IPv6, that no guest is known to have
    */
   constructor(
     tun: FrameDevice,
     guests: GuestTable,
     mac: MacAddress,
-    onUnknown: (address: Ipv4) => void,
+    onUnknown: (address: Ipv4 | undefined) => void,
   ) {
     this.name = tun.name;
     this.fd = tun.fd;
@@ -72,8 +70,7 @@ export class GuestDevice implements FrameDevice {
       ? this.#guests.macOf(PACKET_BYTES, ipAt + 16, 4)
       : this.#guests.macOf(PACKET_BYTES, ipAt + 24, 16);
     if (to === undefined) {
-      this.unknown += 1;
-      if (isV4) this.#onUnknown(readIpv4(PACKET_BYTES, ipAt + 16));
+      this.#onUnknown(isV4 ? readIpv4(PACKET_BYTES, ipAt + 16) : undefined);
       return 0;
     }
     PACKET_BYTES.copyWithin(at, from, ipAt);
@@ -117,9 +114,7 @@ export class GuestDevice implements FrameDevice {
   }
 
   takeDropped(): number {
-    const { unknown } = this;
-    this.unknown = 0;
-    return unknown;
+    return 0;
   }
 
   close(): void {

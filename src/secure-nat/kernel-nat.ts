@@ -7,7 +7,7 @@ import { SystemError, VpnError } from "../base/errors.ts";
 import { type Ipv4, type Net, netContains } from "../base/ip.ts";
 import { MAC_BROADCAST, MAC_ZERO, type MacAddress, readMac } from "../base/mac.ts";
 import { DeviceIngress } from "../bridge/device-ingress.ts";
-import { type DeviceStats, emptyDeviceStats } from "../bridge/device-stats.ts";
+import { emptyDeviceStats } from "../bridge/device-stats.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { HostLink } from "../ip-host/link.ts";
@@ -73,8 +73,6 @@ export class KernelNat implements Nat {
   readonly #guests: GuestTable;
   readonly #device: GuestDevice;
   readonly #ingress: DeviceIngress;
-  /** Of what comes from the kernel, in frames, and what went to it. */
-  readonly stats: DeviceStats = emptyDeviceStats();
   #config: SecureNatConfig;
   readonly #index: number;
   #rules = "";
@@ -107,11 +105,14 @@ export class KernelNat implements Nat {
       this.#place = { device, v4: nets[0]!, v6: nets[1] };
       this.#setUp(tun, nets);
       this.#guests = new GuestTable(clock);
-      this.#device = new GuestDevice(tun, this.#guests, link.mac, (address) => this.#ask(address));
+      this.#device = new GuestDevice(tun, this.#guests, link.mac, (address) => {
+        deps.drops.not_served += 1;
+        if (address !== undefined) this.#ask(address);
+      });
       const poller = deps.poller ?? sharedPoller;
-      this.#ingress = new DeviceIngress(this.#device, poller, this.stats, (errno) =>
-        this.#lost(errno),
-      );
+      // The kernel counts what goes by its interface.
+      const stats = emptyDeviceStats();
+      this.#ingress = new DeviceIngress(this.#device, poller, stats, (errno) => this.#lost(errno));
     } catch (thrown) {
       tun.close();
       this.#removeRules();
@@ -143,12 +144,7 @@ export class KernelNat implements Nat {
       return void (drops.arp_spoof += 1);
     }
     if (clock.now() - this.#lookedAt >= LOOK_MS) this.#look();
-    if (this.#device.send(packet) < 0) {
-      this.stats.drops.queue_full += 1;
-      return;
-    }
-    this.stats.writes += 1;
-    this.stats.egressBytes += packet.ipEnd - packet.ipAt;
+    if (this.#device.send(packet) < 0) drops.socket_full += 1;
   }
 
   heard(address: Ipv4, mac: MacAddress): void {

@@ -224,6 +224,19 @@ describeSystem("KernelNat", ["nft"], () => {
     expect(tables().sort()).toEqual(["patchbay-forwarding", `patchbay_${mark}`]);
   });
 
+  test("counts what the kernel has for a guest that nobody knows, and what it does not take", async () => {
+    const { drops, send, nat } = open();
+    await machine.check(["nft", "delete", "table", "inet", "patchbay_office"]);
+    await until("a packet for nobody", async () => {
+      await machine.run(["ping", "-nc1", "-W0.1", "192.168.30.77"]);
+      return drops.not_served > 0;
+    });
+    await machine.ip("link", "set", "nat_office", "down");
+    send(ping(4));
+    expect(drops.socket_full).toBe(1);
+    nat.close();
+  });
+
   test("leaves nothing where a step fails half-way", async () => {
     const before = await settings(...SETTINGS);
     const tunnelServers = () => {
