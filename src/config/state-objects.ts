@@ -31,7 +31,8 @@ export interface ObjectOverride {
  * The kinds of objects that own themselves (config-proposal.md 1). A cascade is named as `hub/name`, an L3 switch by its name; a known server, whose
  * certificate was pinned, a TAP, whose MAC was made, and what was made for the SecureNAT of a hub stand in no file.
  */
-export type ObjectKind = "account" | "nic" | "cascade" | "known_server" | "tap" | "securenat" | "l3switch";
+export type ObjectKind =
+  "account" | "nic" | "cascade" | "known_server" | "tap" | "securenat" | "l3switch";
 
 /** One path for each item, told apart from all others: `account.hq.password`. */
 export function objectPath(kind: ObjectKind, name: string, key?: string): string {
