@@ -63,8 +63,7 @@ export class TcpConnection implements TcpControl {
   }
 
   get sendRoom(): number {
-    const mayWrite = this.#state === "established" || this.#state === "close-wait";
-    return mayWrite && this.#core !== undefined ? this.#core.sender.room : 0;
+    return this.#mayWrite && this.#core !== undefined ? this.#core.sender.room : 0;
   }
 
   /** Since when nothing of what its buffers hold went on, by the clock; Infinity if they hold nothing. */
@@ -75,8 +74,7 @@ export class TcpConnection implements TcpControl {
 
   /** Undefined before the first segment. */
   get details(): TcpDetails | undefined {
-    const core = this.#core;
-    return core && describeConnection(this.#state, core.sender, core.receiver);
+    return this.#core && describeConnection(this.#state, this.#core.sender, this.#core.receiver);
   }
 
   /* The socket side */
@@ -93,7 +91,8 @@ export class TcpConnection implements TcpControl {
 
   write(chunk: SendChunk): void {
     const core = this.#core;
-    if (core === undefined || this.sendRoom === 0) return this.#stack.chunks.give(chunk);
+    // Not by the room: the chunk itself may have used up what there was when it was filled.
+    if (core === undefined || !this.#mayWrite) return this.#stack.chunks.give(chunk);
     core.sender.write(chunk, this.#now);
     this.#stack.soil(this);
   }
@@ -167,8 +166,7 @@ export class TcpConnection implements TcpControl {
     const position = receiver.positionOf(incoming.sequence);
     switch (screen(core, this.#state, position, now)) {
       case "repeat-syn":
-        output.synAck();
-        return;
+        return void output.synAck();
       case "reset":
         return this.#receiveReset(core);
       case "syn":
@@ -290,11 +288,9 @@ export class TcpConnection implements TcpControl {
 
   /** TIME-WAIT. The socket side is told at once that all has come, and at its end that it is over. */
   #wait(): void {
-    const core = this.#core;
-    if (core === undefined) return;
     this.#state = "time-wait";
     this.#stateAt = this.#now + TIME_WAIT_MS;
-    core.sender.close();
+    this.#core?.sender.close();
     this.#keepalive.stop();
     this.#stack.wait(this);
   }
@@ -310,8 +306,8 @@ export class TcpConnection implements TcpControl {
   flush(quantum: number): boolean {
     const core = this.#core;
     if (core === undefined || this.#isClosed) return false;
-    const isSending = this.#state !== "syn-received" && this.#state !== "time-wait";
-    const isMore = isSending && core.sender.output(this.#now, quantum);
+    const isMute = this.#state === "syn-received" || this.#state === "time-wait";
+    const isMore = !isMute && core.sender.output(this.#now, quantum);
     if (!core.answers.flush()) return true;
     this.#arm();
     return isMore;
@@ -388,6 +384,10 @@ export class TcpConnection implements TcpControl {
     this.#core?.receiver.close();
     this.#stack.forget(this, this.stats);
     this.#io.closed(reason);
+  }
+
+  get #mayWrite(): boolean {
+    return this.#state === "established" || this.#state === "close-wait";
   }
 
   get #isClosed(): boolean {

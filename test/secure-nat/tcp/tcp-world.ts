@@ -8,7 +8,11 @@ import { outbox } from "../../../src/ip-host/outbox.ts";
 import { SoftwarePort } from "../../../src/ip-host/software-port.ts";
 import { PACKET_BASE, PACKET_VIEW } from "../../../src/platform/packet-memory.ts";
 import type { TcpConnection } from "../../../src/secure-nat/tcp/tcp-connection.ts";
-import type { TcpCloseReason, TcpIo } from "../../../src/secure-nat/tcp/tcp-io.ts";
+import {
+  CHUNK_BYTES,
+  type TcpCloseReason,
+  type TcpIo,
+} from "../../../src/secure-nat/tcp/tcp-io.ts";
 import { TcpStack } from "../../../src/secure-nat/tcp/tcp-stack.ts";
 import { encodeEthernet, tryParseEthernet } from "../../../src/wire/ethernet.ts";
 import { encodeIpv4Packet, IP_PROTOCOL, tryParseIpv4Packet } from "../../../src/wire/ipv4.ts";
@@ -247,10 +251,10 @@ export class TcpWorld {
   /** The target sends bytes of the numbered stream. */
   write(from: number, bytes: number): void {
     for (let done = 0; done < bytes;) {
+      const part = Math.min(bytes - done, CHUNK_BYTES, this.connection.sendRoom);
+      if (part === 0) throw new Error("No room to write");
       const chunk = this.stack.chunks.take();
       if (chunk === undefined) throw new Error("No chunk left");
-      const part = Math.min(bytes - done, chunk.bytes.length, this.connection.sendRoom);
-      if (part === 0) throw new Error("No room to write");
       chunk.bytes.set(stream(from + done, part));
       chunk.end = part;
       this.connection.write(chunk);
