@@ -26,6 +26,10 @@ const MAX_HEADER_BYTES =
 // One area for all connections: a segment is cut into the outbox before the next is made.
 const stageAt = reserve(VNET_HEADER_BYTES + MAX_HEADER_BYTES + MAX_SUPER_BYTES);
 
+// Where the headers of a connection are put together: a copy of bytes alone takes half the memory of one with a view.
+const template = new Uint8Array(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + TCP_HEADER_BYTES);
+const templateView = new DataView(template.buffer);
+
 const TIMESTAMPS_WORD = 0x0101_080a;
 const SACK_PREFIX = (TCP_OPTION.NOP << 24) | (TCP_OPTION.NOP << 16) | (TCP_OPTION.SACK << 8);
 const NO_OPTIONS = new Uint8Array(0);
@@ -71,8 +75,9 @@ export class SegmentWriter {
     this.#link = link;
     this.#isV6 = ends.inner.family === 6;
     this.#ipBytes = this.#isV6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
-    const bytes = new Uint8Array(ETHERNET_HEADER_BYTES + this.#ipBytes + TCP_HEADER_BYTES);
-    const view = new DataView(bytes.buffer);
+    const bytes = template;
+    const view = templateView;
+    bytes.fill(0);
     writeMac(bytes, 0, to);
     writeMac(bytes, 6, link.mac);
     view.setUint16(12, this.#isV6 ? ETHER_TYPE.IPV6 : ETHER_TYPE.IPV4);
@@ -97,7 +102,7 @@ export class SegmentWriter {
     const tcp = ip + this.#ipBytes;
     view.setUint16(tcp + TCP_FIELD.SOURCE, ends.outerPort);
     view.setUint16(tcp + TCP_FIELD.DESTINATION, ends.innerPort);
-    this.#template = bytes;
+    this.#template = bytes.slice(0, tcp + TCP_HEADER_BYTES);
   }
 
   /** Bytes that fit a segment without options. */
