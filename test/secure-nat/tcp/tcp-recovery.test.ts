@@ -212,3 +212,22 @@ describe("TcpConnection and timestamps (RFC 7323)", () => {
     expect(world.io.events.at(-1)).toBe("closed closed");
   });
 });
+
+describe("TcpConnection and its timer", () => {
+  test("segments between two ticks of the wheel do not move it", () => {
+    open();
+    world.clock.advance(2_000.3);
+    world.send({ ...world.next(), payload: stream(0, 10) });
+    const { wheel } = world.stack;
+    let moves = 0;
+    const set = wheel.set.bind(wheel);
+    wheel.set = (timer, at) => {
+      moves += 1;
+      set(timer, at);
+    };
+    for (let n = 1; n < 50; n += 1) {
+      world.send({ ...world.next(10 * n), payload: stream(10 * n, 10) });
+    }
+    expect(moves).toBeLessThanOrEqual(2);
+  });
+});

@@ -69,6 +69,24 @@ describe("TimerWheel", () => {
     expect(ran).toEqual([1]);
   });
 
+  test.each([2 ** 31, 2 ** 32, 3 * 2 ** 32])("keeps its order across %d ms of uptime", (uptime) => {
+    const clock = new ManualClock();
+    const random = seededRandom(5);
+    for (let left = uptime - 5_000; left > 0; left -= 2 ** 30)
+      clock.advance(Math.min(left, 2 ** 30));
+    const wheel = new TimerWheel(clock);
+    const ran: number[] = [];
+    const wanted: number[] = [];
+    for (let n = 0; n < 300; n += 1) {
+      const at = clock.now() + random.below([10_000, 900_000, 2 ** 31, 2 ** 32][n % 4]!);
+      wanted.push(Math.ceil(at));
+      wheel.set(new WheelTimer(() => ran.push(Math.floor(clock.now()))), at);
+    }
+    clock.advance(2 ** 33);
+    expect(ran).toEqual(wanted.toSorted((a, b) => a - b).map((at) => Math.max(at, uptime - 4_999)));
+    expect(clock.pending).toBe(0);
+  });
+
   test("close() forgets everything", () => {
     const clock = new ManualClock();
     const wheel = new TimerWheel(clock);
