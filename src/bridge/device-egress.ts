@@ -6,6 +6,7 @@
 import { MAX_FRAME_BYTES, MIN_FRAME_BYTES } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { FrameRun } from "../hub/port.ts";
+import { takeInPieces } from "../hub/run-pieces.ts";
 import { DEVICE_ERROR, type FrameDevice } from "../platform/frame-device.ts";
 import {
   jobBytes,
@@ -55,25 +56,13 @@ export class DeviceEgress {
       area.holder = this;
     }
     if (run.end - run.start <= GATHER_BYTES) this.#take(run, run.start, run.end);
-    else this.#takeInPieces(run);
+    else this.#takeLong(run);
   }
 
-  #takeInPieces(run: FrameRun): void {
-    let from = run.start;
-    for (let at = from; at + SIZE_BYTES <= run.end;) {
-      const next = at + SIZE_BYTES + run.view.getUint32(at);
-      if (next - from > GATHER_BYTES) {
-        this.#take(run, from, at);
-        from = at;
-      }
-      // A frame that is longer than all frames may be ends the run, as `merge` has it.
-      if (next - at > GATHER_BYTES) {
-        this.#stats.drops.frame_length += 1;
-        return;
-      }
-      at = next;
-    }
-    this.#take(run, from, run.end);
+  /** A frame that is longer than all frames may be ends the run, as `merge` has it. */
+  #takeLong(run: FrameRun): void {
+    const isWhole = takeInPieces(run, GATHER_BYTES, (from, to) => this.#take(run, from, to));
+    if (!isWhole) this.#stats.drops.frame_length += 1;
   }
 
   #take({ bytes }: FrameRun, from: number, to: number): void {

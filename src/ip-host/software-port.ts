@@ -7,6 +7,7 @@
 import { MIN_FRAME_BYTES } from "../base/limits.ts";
 import { type MacAddress, readMac } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
+import { takeInPieces } from "../hub/run-pieces.ts";
 import {
   jobFrameAt,
   jobFrameBytes,
@@ -25,7 +26,6 @@ import { type HostDropReason, type HostDrops, noHostDrops } from "./host-drops.t
 import { outbox } from "./outbox.ts";
 import { PacketView } from "./packet-view.ts";
 
-const SIZE_BYTES = 4;
 const VECTOR_BYTES = 16;
 /** Vectors of a job of one frame: the virtio-net header, and the frame. */
 const SINGLE = 2;
@@ -97,24 +97,13 @@ export class SoftwarePort implements Port {
       return;
     }
     if (run.end - run.start <= GATHER_BYTES) this.#take(run, run.start, run.end);
-    else this.#takeInPieces(run);
+    else this.#takeLong(run);
   }
 
-  #takeInPieces(run: FrameRun): void {
-    let from = run.start;
-    for (let at = from; at + SIZE_BYTES <= run.end;) {
-      const next = at + SIZE_BYTES + run.view.getUint32(at);
-      if (next - from > GATHER_BYTES) {
-        this.#take(run, from, at);
-        from = at;
-      }
-      if (next - at > GATHER_BYTES) {
-        this.#drops.frame_length += 1;
-        return;
-      }
-      at = next;
-    }
-    this.#take(run, from, run.end);
+  /** A frame that is longer than all frames may be ends the run, as `merge` has it. */
+  #takeLong(run: FrameRun): void {
+    const isWhole = takeInPieces(run, GATHER_BYTES, (from, to) => this.#take(run, from, to));
+    if (!isWhole) this.#drops.frame_length += 1;
   }
 
   #take({ bytes }: FrameRun, from: number, to: number): void {
