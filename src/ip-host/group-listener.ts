@@ -3,8 +3,10 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
+import { PACKET_BYTES } from "../platform/packet-memory.ts";
 import { ALL_REPORT_LISTENERS, encodeMldReport, MLD_RECORD, tryReadMldQuery } from "../wire/mld.ts";
-import { groupMacOf } from "./ipv6-address.ts";
+import { groupMacOf, isLinkLocal } from "./ipv6-address.ts";
+import { IPV6_HEADER_BYTES, type PacketView } from "./packet-view.ts";
 
 /** A report may be lost: it is made twice (RFC 3810 9.1, 9.11). */
 const REPEAT_MS = 1_000;
@@ -42,9 +44,14 @@ export class GroupListener {
     this.#reportWithin(REPEAT_MS, MLD_RECORD.JOIN);
   }
 
-  /** An ICMPv6 message of somebody who wants to know. False if it is no query. */
-  queried(message: Uint8Array): boolean {
-    const within = tryReadMldQuery(message);
+  /** A packet of somebody who wants to know. False if it is no query of this link (RFC 3810 5.1.14, 6.2). */
+  queried(packet: PacketView): boolean {
+    const { ipAt, ipEnd, l4At, sourceAt, ttl } = packet;
+    // A router alert stands before the message.
+    const isAlert = l4At > ipAt + IPV6_HEADER_BYTES;
+    const isOfLink = isLinkLocal(PACKET_BYTES.subarray(sourceAt, sourceAt + 16));
+    if (ttl !== 1 || !isAlert || !isOfLink || !packet.hasRightSum) return false;
+    const within = tryReadMldQuery(PACKET_BYTES.subarray(l4At, ipEnd));
     if (within === undefined) return false;
     if (this.#isOpen) this.#reportWithin(Math.min(within, MAX_ANSWER_MS), MLD_RECORD.IS_JOINED);
     return true;

@@ -1,9 +1,11 @@
-// What IPv6 hosts of a hub learn of the switch there: its networks, and where it leads.
+// What is told in a hub of the switch there: its networks and where it leads, and the groups that it listens to.
 import type { Clock } from "../base/clock.ts";
 import type { Net } from "../base/ip.ts";
 import { MIN_IPV6_MTU } from "../base/limits.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { Random } from "../base/random.ts";
+import { GroupListener } from "../ip-host/group-listener.ts";
+import { ALL_ROUTERS, solicitedNodeOf } from "../ip-host/ipv6-address.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import { RouterAdvertiser, type RouterFacts } from "../ip-host/router-advertiser.ts";
 import { PACKET_BYTES } from "../platform/packet-memory.ts";
@@ -34,6 +36,24 @@ export function makeAdvertiser(
       return factsOf(link, routes());
     },
     isDefaultRouter: () => true,
+    send: (to, packet) => send(link, to, packet),
+    settled: () => outbox.drain(),
+  });
+}
+
+/** Tells of the groups of one interface, once it is started: as a router, and of each address (RFC 4291 2.8). */
+export function makeListener(
+  link: L3Interface,
+  deps: { readonly clock: Clock; readonly random: Random },
+): GroupListener {
+  const { clock, random } = deps;
+  const linkLocal = link.linkLocal.bytes;
+  const own = link.addresses.filter(({ family }) => family === 6).map(({ bytes }) => bytes);
+  return new GroupListener({
+    clock,
+    random,
+    linkLocal,
+    groups: [ALL_ROUTERS, ...[linkLocal, ...own].map(solicitedNodeOf)],
     send: (to, packet) => send(link, to, packet),
     settled: () => outbox.drain(),
   });

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { L3_ANNOUNCE_AGAIN_MS, L3_ANNOUNCE_MS, MAX_WAITING_PACKETS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { L3InterfaceConfig, L3SwitchConfig } from "../config/l3-switch-config.ts";
+import type { GroupListener } from "../ip-host/group-listener.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
 import { IcmpErrors, type IcmpErrorStats } from "../ip-host/icmp-error.ts";
 import type { WaitingRoom } from "../ip-host/neighbors.ts";
@@ -13,7 +14,7 @@ import { Forwarder } from "./forwarder.ts";
 import { ForwardingPlan } from "./forwarding-plan.ts";
 import { L3Interface } from "./l3-interface.ts";
 import type { Route } from "./route-table.ts";
-import { makeAdvertiser } from "./advertised-switch.ts";
+import { makeAdvertiser, makeListener } from "./advertised-switch.ts";
 import { SlowPath } from "./slow-path.ts";
 
 export interface L3SwitchDeps {
@@ -44,6 +45,8 @@ export class L3Switch {
   /** In the order of the configuration. */
   #interfaces: readonly L3Interface[];
   readonly #advertisers = new Map<L3Interface, RouterAdvertiser>();
+  /** Of interfaces with IPv6 that are plugged in. */
+  readonly #listeners = new Map<L3Interface, GroupListener>();
   #config: L3SwitchConfig;
   #plan: ForwardingPlan;
   #announcing: Timer | undefined;
@@ -63,6 +66,7 @@ export class L3Switch {
       reassembly: this.#reassembly,
       tellsOfSilence: () => !deps.isAsReference(),
       solicited: (from, ...who) => this.#advertisers.get(from)?.solicited(...who),
+      queried: (from, packet) => this.#listeners.get(from)?.queried(packet) ?? false,
     });
     this.#forwarder = new Forwarder(this.#plan, this.#slow, this.#queue, clock);
   }
@@ -97,6 +101,7 @@ export class L3Switch {
       this.#announcing = this.#deps.clock.every(L3_ANNOUNCE_MS, () => this.#announce());
       this.#announce();
     });
+    this.#listen();
     this.#advertise();
     this.#announce();
   }
@@ -161,6 +166,8 @@ export class L3Switch {
     const advertiser = this.#advertisers.get(one);
     this.#advertisers.delete(one);
     advertiser?.close();
+    this.#listeners.get(one)?.close();
+    this.#listeners.delete(one);
     outbox.drain();
     one.close({ code: "l3_switch_stopped" });
   }
@@ -195,6 +202,16 @@ export class L3Switch {
 
   #makePlan(): ForwardingPlan {
     return new ForwardingPlan(this.#interfaces, this.#config.routes, this.#deps.isAsReference());
+  }
+
+  /** Newcomers say which groups they want; those who have said so are not made to again. */
+  #listen(): void {
+    for (const one of this.#interfaces) {
+      if (!one.discovery.isOn || this.#listeners.has(one)) continue;
+      const listener = makeListener(one, this.#deps);
+      this.#listeners.set(one, listener);
+      listener.start();
+    }
   }
 
   #announce(): void {

@@ -11,6 +11,7 @@ import type { Reassembly } from "../ip-host/reassembly.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import { ETHER_TYPE, ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
 import { type IcmpFault, ICMPV6_TYPE } from "../wire/icmp.ts";
+import { MLD_QUERY } from "../wire/mld.ts";
 import { NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION } from "../wire/neighbor-discovery.ts";
 import {
   ICMPV6,
@@ -43,6 +44,8 @@ export interface SlowPathDeps {
   tellsOfSilence(): boolean;
   /** A host asks for routers (RFC 4861 6.2.6). */
   solicited(from: L3Interface, source: Uint8Array, mac: MacAddress): void;
+  /** A router or switch asks who listens to groups. False if it is no sound question. */
+  queried(from: L3Interface, packet: PacketView): boolean;
 }
 
 export class SlowPath {
@@ -105,8 +108,7 @@ export class SlowPath {
       drop(from, "not_served");
       return undefined;
     }
-    const isControl = view.protocol === ICMPV6 && view.ttl === LINK_HOP_LIMIT && !view.isFragment;
-    if (isControl && this.#controlV6(from)) return undefined;
+    if (isOfLinkAlone() && this.#controlV6(from)) return undefined;
     if (isOwnLinkLocal(view.sourceAt, from) || !this.plan.isSource6(view.sourceAt)) {
       drop(from, "martian");
       return undefined;
@@ -229,12 +231,15 @@ export class SlowPath {
 
   /* Neighbour discovery */
 
-  /** True if the message was one about neighbours and routers. */
+  /** True if the message was one about neighbours, routers and listeners. */
   #controlV6(from: L3Interface): boolean {
     switch (PACKET_BYTES[view.l4At]) {
       case NEIGHBOR_SOLICITATION:
       case NEIGHBOR_ADVERTISEMENT:
         from.discovery.receive(view);
+        return true;
+      case MLD_QUERY:
+        if (!this.#deps.queried(from, view)) drop(from, "header");
         return true;
       case ROUTER_SOLICITATION:
         this.#routerSolicited(from);
@@ -255,6 +260,13 @@ export class SlowPath {
     if (asked === undefined) return drop(from, "header");
     this.#deps.solicited(from, asked.source, readMac(PACKET_BYTES, view.frameAt + 6));
   }
+}
+
+/** Neighbours, routers and listeners are told of by messages that no router has passed on (RFC 4861 6.1, RFC 3810 5). */
+function isOfLinkAlone(): boolean {
+  if (view.protocol !== ICMPV6 || view.isFragment) return false;
+  if (view.ttl === LINK_HOP_LIMIT) return true;
+  return view.ttl === 1 && PACKET_BYTES[view.l4At] === MLD_QUERY && isLinkLocalAt(view.sourceAt);
 }
 
 function isOwnLinkLocal(at: number, { linkLocal }: L3Interface): boolean {

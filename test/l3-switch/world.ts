@@ -63,9 +63,9 @@ export class Host {
     return etherFrame(this.gateway, this.mac, ipPacket(from, to, parts));
   }
 
-  /** The packets that came since the last call, without address resolution. */
+  /** The packets that came since the last call, without address resolution and multicast listeners. */
   take(): Uint8Array[] {
-    return this.port.take().filter((one) => isIp(one) && !isResolution(one));
+    return this.port.take().filter((one) => isIp(one) && !isResolution(one) && !isReport(one));
   }
 }
 
@@ -243,6 +243,11 @@ function isResolution(frame: Uint8Array): boolean {
   const type = (frame[12]! << 8) | frame[13]!;
   if (type === 0x0806) return true;
   return type === 0x86dd && frame[20] === 58 && frame[54]! >= 133 && frame[54]! <= 136;
+}
+
+/** Of multicast listeners, who alone put a header before the message here. */
+export function isReport(frame: Uint8Array): boolean {
+  return frame[12] === 0x86 && frame[13] === 0xdd && frame[20] === 0;
 }
 
 /** What the host answers to a question for its address. */

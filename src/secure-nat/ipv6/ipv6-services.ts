@@ -5,15 +5,10 @@ import { type MacAddress, readMac } from "../../base/mac.ts";
 import type { Random } from "../../base/random.ts";
 import { GroupListener } from "../../ip-host/group-listener.ts";
 import type { HostDrops } from "../../ip-host/host-drops.ts";
-import {
-  ALL_DHCP_SERVERS,
-  ALL_ROUTERS,
-  isLinkLocal,
-  solicitedNodeOf,
-} from "../../ip-host/ipv6-address.ts";
+import { ALL_DHCP_SERVERS, ALL_ROUTERS, solicitedNodeOf } from "../../ip-host/ipv6-address.ts";
 import type { HostLink } from "../../ip-host/link.ts";
 import { outbox } from "../../ip-host/outbox.ts";
-import { IPV6_HEADER_BYTES, type PacketView } from "../../ip-host/packet-view.ts";
+import type { PacketView } from "../../ip-host/packet-view.ts";
 import { RouterAdvertiser, type RouterFacts } from "../../ip-host/router-advertiser.ts";
 import type { Log } from "../../observe/log.ts";
 import { PACKET_BYTES } from "../../platform/packet-memory.ts";
@@ -162,7 +157,7 @@ export class Ipv6Services {
     if (packet.l4At >= packet.ipEnd) return false;
     const type = PACKET_BYTES[packet.l4At]!;
     if (type === MLD_QUERY) {
-      if (!this.#queried(packet)) drops.header += 1;
+      if (!this.#listener.queried(packet)) drops.header += 1;
       return true;
     }
     if (type < ROUTER_SOLICITATION || type > REDIRECT) return false;
@@ -208,14 +203,6 @@ export class Ipv6Services {
     this.#listener.close();
     this.#wayOut.close();
     outbox.drain();
-  }
-
-  /** RFC 3810 5.1.14 and 6.2: from this link, with a router alert. */
-  #queried(packet: PacketView): boolean {
-    const { ipAt, ipEnd, l4At, sourceAt, ttl } = packet;
-    const source = PACKET_BYTES.subarray(sourceAt, sourceAt + 16);
-    if (ttl !== 1 || l4At === ipAt + IPV6_HEADER_BYTES || !isLinkLocal(source)) return false;
-    return packet.hasRightSum && this.#listener.queried(PACKET_BYTES.subarray(l4At, ipEnd));
   }
 
   #factsOf(domain: string): RouterFacts & Dhcpv6Facts {
