@@ -1,6 +1,7 @@
 import { type IpAddress, type Net, netContains } from "../base/ip.ts";
 import type { L3RouteConfig } from "../config/l3-switch-config.ts";
 import { addressKey } from "../ip-host/neighbors.ts";
+import { isLinkLocalAt } from "../ip-host/packet-address.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { type Hop, HopCache } from "./hop.ts";
 import type { L3Interface } from "./l3-interface.ts";
@@ -116,11 +117,6 @@ function isRefused6(at: number): boolean {
   if (high !== 0 || PACKET_VIEW.getInt32(at + 4) !== 0) return false;
   const third = PACKET_VIEW.getInt32(at + 8);
   return third === 0 || third === 0xffff;
-}
-
-/** Whether the IPv6 address at `at` in packet memory means one link only (RFC 4291 2.5.6). */
-export function isLinkLocalAt(at: number): boolean {
-  return PACKET_VIEW.getInt32(at) >>> 22 === 0xfe80 >>> 6;
 }
 
 function connected(interfaces: readonly L3Interface[]): Route<L3Interface>[] {

@@ -2,6 +2,7 @@ import type { Clock } from "../base/clock.ts";
 import { formatAddress, type IpAddress, type Net, netContains } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
+import { GroupAnswers } from "../ip-host/group-answers.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
 import { isLinkLocal, linkLocalOf } from "../ip-host/ipv6-address.ts";
 import type {
@@ -52,6 +53,7 @@ export class L3Interface implements Port {
   readonly linkLocal: IpAddress;
   readonly arp: ArpResolver<L3Packet>;
   readonly discovery: NeighborDiscovery<L3Packet>;
+  readonly groupAnswers: GroupAnswers;
   readonly drops: HostDrops = noHostDrops();
   readonly ready = true;
   /** Never called: the port is always ready. */
@@ -96,6 +98,7 @@ export class L3Interface implements Port {
     this.sourceHigh = Math.floor(this.mac / 0x1_0000_0000);
     this.sourceLow = low | 0;
     this.linkLocal = { family: 6, bytes: linkLocalOf(this.mac) };
+    this.groupAnswers = new GroupAnswers(clock);
     const { failed, timed } = events;
     const resolving = {
       clock,

@@ -23,15 +23,27 @@ export function answerLocal(
   errors: IcmpErrors | undefined,
 ): void {
   const { protocol, version } = packet;
-  if (protocol === (version === 4 ? IP_PROTOCOL.ICMP : ICMPV6)) return answerIcmp(packet, from);
+  const address = addressAt(packet, packet.destinationAt);
+  if (protocol === (version === 4 ? IP_PROTOCOL.ICMP : ICMPV6)) {
+    return answerEcho(packet, from, address);
+  }
   from.drops.not_served += 1;
   const isPort = protocol === IP_PROTOCOL.UDP || protocol === IP_PROTOCOL.TCP;
   const fault = isPort ? "port_unreachable" : "protocol_unreachable";
-  const address = addressAt(packet, packet.destinationAt);
   errors?.about(packet, fault, { link: from, address });
 }
 
-function answerIcmp(packet: PacketView, from: L3Interface): void {
+/** An ICMPv6 message to all nodes: echo requests are answered in the interface's own name (RFC 4443 4.2). */
+export function answerToAll(packet: PacketView, from: L3Interface): void {
+  const asker = addressAt(packet, packet.sourceAt);
+  const own = from.addressFor(asker);
+  if (PACKET_BYTES[packet.l4At] !== ICMPV6_TYPE.ECHO_REQUEST || own === undefined) return;
+  if (from.groupAnswers.take(readMac(PACKET_BYTES, packet.frameAt + 6)))
+    answerEcho(packet, from, own);
+  else from.drops.limit += 1;
+}
+
+function answerEcho(packet: PacketView, from: L3Interface, source: IpAddress): void {
   const { version, ipAt, ipEnd, l4At, frameAt } = packet;
   const bytes = ipEnd - l4At;
   const isV4 = version === 4;
@@ -48,7 +60,7 @@ function answerIcmp(packet: PacketView, from: L3Interface): void {
     return;
   }
   const header = {
-    source: addressAt(packet, packet.destinationAt),
+    source,
     destination: addressAt(packet, packet.sourceAt),
     protocol: isV4 ? IP_PROTOCOL.ICMP : ICMPV6,
     ttl: REPLY_TTL,

@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import { type IpAddress, type Net, netContains } from "../base/ip.ts";
 import { isGroupMac, type MacAddress, readMac } from "../base/mac.ts";
+import type { GroupAnswers } from "../ip-host/group-answers.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import {
   ALL_NODES,
@@ -31,16 +32,22 @@ import {
   tryParseNeighborSolicitation,
 } from "../wire/neighbor-discovery.ts";
 
+export interface DiscoveryLink extends HostLink {
+  readonly addresses: readonly Net[];
+  readonly linkLocal: IpAddress;
+  readonly groupAnswers: GroupAnswers;
+}
+
 export class NeighborDiscovery<P extends WaitingPacket> {
   readonly table: NeighborTable<P>;
-  readonly #link: HostLink & { readonly linkLocal: IpAddress };
+  readonly #link: DiscoveryLink;
   /** Own addresses, with the networks that they are in; the link-local one apart. */
   readonly #addresses: readonly Net[];
   readonly #own: ReadonlySet<string>;
   readonly #drops: HostDrops;
 
   constructor(
-    link: HostLink & { readonly addresses: readonly Net[]; readonly linkLocal: IpAddress },
+    link: DiscoveryLink,
     deps: {
       readonly clock: Clock;
       readonly drops: HostDrops;
@@ -85,6 +92,7 @@ export class NeighborDiscovery<P extends WaitingPacket> {
     if (!this.#own.has(addressKey(target, 0, target.length))) return;
     if (isUnspecified(source)) {
       // Somebody is about to take the address: all are told who has it (RFC 4862 5.4.3).
+      if (!this.#link.groupAnswers.take(from)) return this.#drop("limit");
       return this.#advertise(target, ALL_NODES, groupMacOf(ALL_NODES), false);
     }
     const asker: IpAddress = { family: 6, bytes: source };

@@ -5,7 +5,9 @@ import { type MacAddress, readMac } from "../base/mac.ts";
 import { sendCut } from "../ip-host/fragment.ts";
 import type { HostDropReason } from "../ip-host/host-drops.ts";
 import type { IcmpErrors, IcmpOrigin } from "../ip-host/icmp-error.ts";
+import { ALL_NODES } from "../ip-host/ipv6-address.ts";
 import type { Neighbor } from "../ip-host/neighbors.ts";
+import { isAddressAt, isLinkLocalAt } from "../ip-host/packet-address.ts";
 import { PacketView } from "../ip-host/packet-view.ts";
 import type { Reassembly } from "../ip-host/reassembly.ts";
 import { PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
@@ -21,11 +23,11 @@ import {
   tryParseRouterSolicitation,
 } from "../wire/router-advertisement.ts";
 import type { ForwardQueue } from "./forward-queue.ts";
-import { type ForwardingPlan, isLinkLocalAt } from "./forwarding-plan.ts";
+import type { ForwardingPlan } from "./forwarding-plan.ts";
 import { address, countHopV4 } from "./frame-header.ts";
 import type { Hop } from "./hop.ts";
 import type { L3Interface, L3Packet } from "./l3-interface.ts";
-import { answerLocal } from "./local-host.ts";
+import { answerLocal, answerToAll } from "./local-host.ts";
 
 const SIZE_BYTES = 4;
 /** A packet that comes back from a queue to be told about. */
@@ -59,14 +61,15 @@ export class SlowPath {
 
   /* What is not to be routed */
 
-  /** A frame to a group: address resolution, and nothing else (hub.md 12.2). */
+  /** A frame to a group: address resolution, and who is there (hub.md 12.2). */
   group(frame: number, end: number, from: L3Interface): void {
     const type = PACKET_VIEW.getUint16(frame + 12);
     if (type === ETHER_TYPE.ARP) return this.other(type, frame, end, from);
     if (type !== ETHER_TYPE.IPV6 || !from.discovery.isOn) return;
     const fault = view.aim(frame, end);
     if (fault !== undefined) return drop(from, fault);
-    if (view.protocol === ICMPV6 && !view.isFragment) this.#controlV6(from);
+    if (view.protocol !== ICMPV6 || view.isFragment || this.#controlV6(from)) return;
+    if (isAddressAt(ALL_NODES, view.destinationAt) && this.#isGood6(from)) answerToAll(view, from);
   }
 
   /** A frame to the interface that holds no IP packet, or ARP to all. */
@@ -109,15 +112,20 @@ export class SlowPath {
       return undefined;
     }
     if (isOfLinkAlone() && this.#controlV6(from)) return undefined;
-    if (isOwnLinkLocal(view.sourceAt, from) || !this.plan.isSource6(view.sourceAt)) {
-      drop(from, "martian");
-      return undefined;
-    }
-    if (isOwnLinkLocal(view.destinationAt, from)) {
+    if (!this.#isGood6(from)) return undefined;
+    if (isAddressAt(from.linkLocal.bytes, view.destinationAt)) {
       this.#local(from);
       return undefined;
     }
     return this.#meet(this.plan.hop6(view.destinationAt), frame, end, from, now);
+  }
+
+  /** False for a source that is the switch's own, or nobody's. */
+  #isGood6(from: L3Interface): boolean {
+    const { sourceAt } = view;
+    if (!isAddressAt(from.linkLocal.bytes, sourceAt) && this.plan.isSource6(sourceAt)) return true;
+    drop(from, "martian");
+    return false;
   }
 
   #meet(
@@ -267,13 +275,6 @@ function isOfLinkAlone(): boolean {
   if (view.protocol !== ICMPV6 || view.isFragment) return false;
   if (view.ttl === LINK_HOP_LIMIT) return true;
   return view.ttl === 1 && PACKET_BYTES[view.l4At] === MLD_QUERY && isLinkLocalAt(view.sourceAt);
-}
-
-function isOwnLinkLocal(at: number, { linkLocal }: L3Interface): boolean {
-  for (let i = 0; i < 16; i += 1) {
-    if (PACKET_BYTES[at + i] !== linkLocal.bytes[i]) return false;
-  }
-  return true;
 }
 
 /** Errors come from the interface by which the packet came in (RFC 1812 4.3.2.4). */

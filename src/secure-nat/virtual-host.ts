@@ -3,9 +3,12 @@
 import type { Clock } from "../base/clock.ts";
 import { formatIpv4, type IpAddress, type Ipv4, maskOfPrefix, readIpv4 } from "../base/ip.ts";
 import { type MacAddress, formatMac, MAC_BROADCAST, MAC_ZERO, readMac } from "../base/mac.ts";
+import { GroupAnswers } from "../ip-host/group-answers.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
+import { ALL_NODES } from "../ip-host/ipv6-address.ts";
 import type { HostLink } from "../ip-host/link.ts";
+import { isAddressAt, isLinkLocalAt } from "../ip-host/packet-address.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { PacketHandler } from "../ip-host/software-port.ts";
 import { sendPacket } from "../ip-host/send-packet.ts";
@@ -27,6 +30,8 @@ const DHCPV6_SERVER_PORT = 547;
 /** What the reference answers with; an IPv6 host uses the usual limit (RFC 4861 6.3.2). */
 export const HOST_TTL = { 4: 128, 6: 64 } as const;
 const ECHO_HEADER_BYTES = 8;
+/** Of the host's network of IPv6. */
+const PREFIX_BYTES = 8;
 
 /** Who the host is. A change of any of these is a new host. */
 export interface HostAddresses {
@@ -97,6 +102,7 @@ export class VirtualHost implements PacketHandler {
   readonly #v4: IpAddress;
   readonly #mask: Ipv4;
   readonly #probes: AddressProbes;
+  readonly #groupAnswers: GroupAnswers;
   #spoofedAt = -Infinity;
 
   constructor(deps: VirtualHostDeps) {
@@ -104,6 +110,7 @@ export class VirtualHost implements PacketHandler {
     this.#v4 = ipv4Address(deps.addresses.v4);
     this.#mask = maskOfPrefix(deps.addresses.prefix);
     this.#probes = new AddressProbes(deps.clock, deps.link);
+    this.#groupAnswers = new GroupAnswers(deps.clock);
   }
 
   get mac(): MacAddress {
@@ -209,25 +216,26 @@ export class VirtualHost implements PacketHandler {
     const own = addresses.v6;
     if (own === undefined || services.ipv6 === undefined) return void (drops.not_served += 1);
     const { sourceAt, destinationAt } = packet;
-    if (isAt(own.linkLocal, sourceAt) || isAt(own.global, sourceAt)) {
+    if (isAddressAt(own.linkLocal, sourceAt) || isAddressAt(own.global, sourceAt)) {
       drops.martian += 1;
       return;
     }
-    const isOurs = isAt(own.linkLocal, destinationAt) || isAt(own.global, destinationAt);
+    const isOurs =
+      isAddressAt(own.linkLocal, destinationAt) || isAddressAt(own.global, destinationAt);
     const isGroup = PACKET_BYTES[destinationAt] === 0xff;
     if ((isOurs || isGroup) && !this.#putTogether(packet)) return;
     if (isOurs) return this.#localV6(packet);
     if (isGroup) {
       if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6.receiveDhcp(packet);
-      else if (packet.protocol !== ICMPV6 || !services.ipv6.receiveIcmp(packet))
-        drops.not_served += 1;
+      else if (packet.protocol !== ICMPV6) drops.not_served += 1;
+      else if (!services.ipv6.receiveIcmp(packet)) this.#groupIcmp(packet, own);
       return;
     }
     const isGroupFrame = (PACKET_BYTES[packet.frameAt]! & 1) === 1;
-    const isInside = isSamePrefix(own.global, destinationAt);
+    const isInside = isAddressAt(own.global.subarray(0, PREFIX_BYTES), destinationAt);
     // Link-local addresses do not leave their link, nor does who has no address yet (RFC 4291 2.5.2, 2.5.6).
     const isLink = isLinkLocalAt(sourceAt) || isLinkLocalAt(destinationAt);
-    const isNobody = isAt(UNSPECIFIED, sourceAt);
+    const isNobody = isAddressAt(UNSPECIFIED, sourceAt);
     if (isGroupFrame || isInside || isLink || isNobody) return void (drops.not_served += 1);
     this.#forward(packet, { family: 6, bytes: own.global });
   }
@@ -257,22 +265,39 @@ export class VirtualHost implements PacketHandler {
     if (packet.protocol === IP_PROTOCOL.ICMP) {
       if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
       if (!packet.hasRightPlainSum) return void (drops.checksum += 1);
-      if (PACKET_BYTES[packet.l4At] === ICMP_TYPE.ECHO_REQUEST) this.#echo(packet);
+      if (PACKET_BYTES[packet.l4At] === ICMP_TYPE.ECHO_REQUEST) this.#echo(packet, this.#v4);
       else drops.not_served += 1;
     } else this.#local(packet, this.#v4);
   }
 
   #localV6(packet: PacketView): void {
-    const { drops, services } = this.#deps;
+    const { services } = this.#deps;
     const address = addressAt(packet.destinationAt, 6);
     if (packet.protocol === ICMPV6) {
-      if (services.ipv6?.receiveIcmp(packet) === true) return;
-      if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
-      if (!packet.hasRightSum) return void (drops.checksum += 1);
-      if (PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST) this.#echo(packet);
-      else drops.not_served += 1;
+      if (services.ipv6?.receiveIcmp(packet) !== true) this.#icmpV6(packet, address);
     } else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6?.receiveDhcp(packet);
     else this.#local(packet, address);
+  }
+
+  #icmpV6(packet: PacketView, from: IpAddress): void {
+    const { drops } = this.#deps;
+    if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
+    if (!packet.hasRightSum) return void (drops.checksum += 1);
+    if (PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST) this.#echo(packet, from);
+    else drops.not_served += 1;
+  }
+
+  /** To all nodes: those who ask who is there hear of the address that is of their scope (RFC 4443 4.2, RFC 6724 5). */
+  #groupIcmp(packet: PacketView, own: NonNullable<HostAddresses["v6"]>): void {
+    const { drops } = this.#deps;
+    const { destinationAt, frameAt, sourceAt } = packet;
+    const isEcho = PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST;
+    if (!isEcho || !isAddressAt(ALL_NODES, destinationAt) || isAddressAt(UNSPECIFIED, sourceAt))
+      return void (drops.not_served += 1);
+    if (!this.#groupAnswers.take(readMac(PACKET_BYTES, frameAt + 6)))
+      return void (drops.limit += 1);
+    const bytes = isLinkLocalAt(sourceAt) ? own.linkLocal : own.global;
+    this.#icmpV6(packet, { family: 6, bytes });
   }
 
   #local(packet: PacketView, address: IpAddress): void {
@@ -294,14 +319,14 @@ export class VirtualHost implements PacketHandler {
   }
 
   /** The same packet back, with the type of a reply. */
-  #echo(packet: PacketView): void {
+  #echo(packet: PacketView, source: IpAddress): void {
     const { l4At, ipEnd, version } = packet;
     PACKET_BYTES[l4At] = version === 4 ? ICMP_TYPE.ECHO_REPLY : ICMPV6_TYPE.ECHO_REPLY;
     sendPacket(
       this.#deps.link,
       readMac(PACKET_BYTES, packet.frameAt + 6),
       {
-        source: addressAt(packet.destinationAt, version),
+        source,
         destination: addressAt(packet.sourceAt, version),
         protocol: packet.protocol,
         ttl: HOST_TTL[version],
@@ -360,18 +385,4 @@ export function ipv4Address(value: Ipv4): IpAddress {
 
 function addressAt(at: number, family: 4 | 6): IpAddress {
   return { family, bytes: PACKET_BYTES.slice(at, at + (family === 4 ? 4 : 16)) };
-}
-
-function isAt(address: Uint8Array, at: number): boolean {
-  for (let n = 0; n < 16; n += 1) if (PACKET_BYTES[at + n] !== address[n]) return false;
-  return true;
-}
-
-function isSamePrefix(address: Uint8Array, at: number): boolean {
-  for (let n = 0; n < 8; n += 1) if (PACKET_BYTES[at + n] !== address[n]) return false;
-  return true;
-}
-
-function isLinkLocalAt(at: number): boolean {
-  return PACKET_BYTES[at] === 0xfe && (PACKET_BYTES[at + 1]! & 0xc0) === 0x80;
 }

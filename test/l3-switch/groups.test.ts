@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { formatAddress } from "../../src/base/ip.ts";
-import type { MacAddress } from "../../src/base/mac.ts";
-import { icmpv6Packet } from "../ip-host/packets.ts";
+import { formatMac, type MacAddress } from "../../src/base/mac.ts";
+import { bytesOf, echoPayload, icmpv6Packet, ipFrame } from "../ip-host/packets.ts";
 import { fromHex } from "../support/hex.ts";
 import { concatBytes } from "../support/layers.ts";
-import { etherFrame, type Host, isReport, L3World, switchConfig } from "./world.ts";
+import { etherFrame, type Host, isReport, L3World, seen, switchConfig } from "./world.ts";
 
 const BOTH =
   'interface = { a = ["10.1.0.254/24", "fd00:1::fe/64"], b = ["10.2.0.254/24", "fd00:2::fe/64"] }';
@@ -102,5 +102,68 @@ describe("L3Switch as a listener of groups (RFC 3810)", () => {
     expect([reports(host), reports(third)]).toEqual([[], []]);
     l3.reconfigure(switchConfig('interface = { b = ["10.2.0.254/24", "fd00:2::fe/64"] }'));
     expect(reports(host)[0]![0]).toBe("3 ff02::2");
+  });
+});
+
+describe("L3Switch and all nodes of a link", () => {
+  const ask = (
+    host: Host,
+    source: string,
+    of: { to?: string; type?: number; change?: number } = {},
+  ) => {
+    const ends = { source, destination: of.to ?? "ff02::1" };
+    const payload = echoPayload(ends, 7, 9, Uint8Array.of(1), of.type);
+    payload[8]! += of.change ?? 0;
+    const packet = ipFrame({ ...ends, protocol: 58, payload }).subarray(14);
+    return etherFrame(ALL_NODES_MAC, host.mac, packet);
+  };
+
+  test("an echo request is answered from the address of its scope", () => {
+    const { host, own } = open();
+    host.take();
+    for (const [source, expected] of [
+      ["fe80::9", own.linkLocal.bytes],
+      ["fd00:1::1", bytesOf("fd00:1::fe")],
+    ] as const) {
+      host.sendFrames(ask(host, source));
+      const [answer, ...more] = host.take();
+      expect(more).toEqual([]);
+      expect(seen(answer!)).toMatchObject({ to: formatMac(host.mac), ttl: 255 });
+      expect([22, 38].map((at) => answer!.subarray(at, at + 16).toHex())).toEqual([
+        expected.toHex(),
+        bytesOf(source).toHex(),
+      ]);
+      const back = { source: formatAddress(expected), destination: source };
+      expect(answer!.subarray(54)).toEqual(echoPayload(back, 7, 9, Uint8Array.of(1), 129));
+    }
+  });
+
+  test("other groups and messages, broken ones and those of its own addresses get none", () => {
+    const { host, own } = open();
+    host.take();
+    host.sendFrames(
+      ask(host, host.ip, { to: "ff02::fb" }),
+      ask(host, host.ip, { type: 129 }),
+      ask(host, host.ip, { change: 1 }),
+      ask(host, "::"),
+      ask(host, "fd00:2::fe"),
+      ask(host, formatAddress(own.linkLocal.bytes)),
+    );
+    expect([host.take(), own.drops.checksum, own.drops.martian]).toEqual([[], 1, 3]);
+  });
+
+  test("answers to all, or to who asks all, are 32 a second for one host", () => {
+    const { host, own } = open();
+    world.advance(3_000);
+    host.take();
+    host.sendFrames(...Array.from({ length: 40 }, () => ask(host, host.ip)));
+    expect([host.take().length, own.drops.limit]).toEqual([32, 8]);
+    world.advance(1_000);
+    const body = fromHex(`8700000000000000${bytesOf("fd00:1::fe").toHex()}`);
+    const isFree = icmpv6Packet({ source: "::", destination: "ff02::1:ff00:fe" }, body);
+    const frame = etherFrame(0x3333_ff00_00fe as MacAddress, host.mac, isFree);
+    host.port.take();
+    host.sendFrames(...Array.from({ length: 40 }, () => frame));
+    expect([host.port.take().length, own.drops.limit]).toEqual([32, 16]);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { formatAddress, tryParseIpv4 } from "../../src/base/ip.ts";
 import type { MacAddress } from "../../src/base/mac.ts";
-import { MAC_BROADCAST } from "../../src/base/mac.ts";
+import { MAC_BROADCAST, readMac } from "../../src/base/mac.ts";
 import { noHostDrops } from "../../src/ip-host/host-drops.ts";
 import { IcmpErrors } from "../../src/ip-host/icmp-error.ts";
 import { SoftwarePort } from "../../src/ip-host/software-port.ts";
@@ -29,6 +29,7 @@ const HOST = "192.168.30.1";
 const GUEST = "192.168.30.10";
 const HOST_V6 = "fd11::1";
 const GUEST_V6 = "fd11::10";
+const ALL_NODES_MAC = 0x3333_0000_0001 as MacAddress;
 const v4 = (text: string) => tryParseIpv4(text)!;
 
 interface Options {
@@ -231,6 +232,36 @@ describe("VirtualHost", () => {
     });
   }
 
+  test("answers who asks all nodes of IPv6, from the address of his scope, 32 times a second at most", () => {
+    const { give, drops, clock } = open();
+    const ask = (source: string, change = 0) => {
+      const ends = { source, destination: "ff02::1" };
+      const payload = echoPayload(ends, 7, 9, Uint8Array.of(1));
+      payload[8]! += change;
+      return ipFrame({ ...ends, toMac: ALL_NODES_MAC, protocol: 58, payload });
+    };
+    for (const [source, own] of [
+      ["fe80::10", "fe80::1"],
+      [GUEST_V6, HOST_V6],
+    ] as const) {
+      const [answer, ...more] = give(ask(source));
+      const back = { source: own, destination: source };
+      expect(more).toEqual([]);
+      expect(readMac(answer!, 0)).toBe(GUEST_MAC);
+      expect([22, 38].map((at) => answer!.subarray(at, at + 16).toHex())).toEqual([
+        bytesOf(own).toHex(),
+        bytesOf(source).toHex(),
+      ]);
+      expect(answer!.subarray(54)).toEqual(echoPayload(back, 7, 9, Uint8Array.of(1), 129));
+    }
+    expect([give(ask(GUEST_V6, 1)), drops.checksum]).toEqual([[], 1]);
+    clock.advance(1_000);
+    expect(give(...Array.from({ length: 40 }, () => ask(GUEST_V6)))).toHaveLength(32);
+    expect(drops.limit).toBe(8);
+    clock.advance(1_000);
+    expect(give(ask(GUEST_V6))).toHaveLength(1);
+  });
+
   test("IP-16: answers a ping that comes in fragments in fragments", () => {
     const { give } = open();
     const ends = { source: GUEST, destination: HOST };
@@ -271,18 +302,22 @@ describe("VirtualHost", () => {
   test("counts what it hears of groups, and ICMP to itself, that is not its affair", () => {
     const { give, seen, drops } = open();
     const toGroup = { source: GUEST_V6, destination: "ff02::1" };
+    const toRouters = { source: GUEST_V6, destination: "ff02::2" };
+    const ofNobody = { source: "::", destination: "ff02::1" };
     const reply = { source: GUEST, destination: HOST };
     const replyV6 = { source: GUEST_V6, destination: HOST_V6 };
     const none = new Uint8Array();
-    give(
+    const answers = give(
       datagram({ ...toGroup, ports: [5353, 5353] }),
-      ipFrame({ ...toGroup, protocol: 58, payload: echoPayload(toGroup, 1, 1, none) }),
+      ipFrame({ ...toGroup, protocol: 58, payload: echoPayload(toGroup, 1, 1, none, 129) }),
+      ipFrame({ ...toRouters, protocol: 58, payload: echoPayload(toRouters, 1, 1, none) }),
+      ipFrame({ ...ofNobody, protocol: 58, payload: echoPayload(ofNobody, 1, 1, none) }),
       ipFrame({ ...reply, protocol: 1, payload: echoPayload(reply, 1, 1, none, 0) }),
       ipFrame({ ...replyV6, protocol: 58, payload: echoPayload(replyV6, 1, 1, none, 129) }),
     );
-    expect([drops.not_served, seen]).toEqual([4, []]);
+    expect([drops.not_served, seen, answers]).toEqual([6, [], []]);
     give(datagram({ ...toGroup, ports: [546, 547] }));
-    expect([drops.not_served, seen]).toEqual([4, ["dhcp6"]]);
+    expect([drops.not_served, seen]).toEqual([6, ["dhcp6"]]);
   });
 
   test("announces itself to all", () => {

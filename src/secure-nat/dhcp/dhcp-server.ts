@@ -17,7 +17,7 @@ import { hostNameOf, isOtherSecureNat } from "./host-name.ts";
 import type { LeaseBook } from "./lease-keeper.ts";
 import type { Binding, Lease } from "./lease.ts";
 import { Leases } from "./leases.ts";
-import { GroupAnswers } from "../group-answers.ts";
+import { GroupAnswers } from "../../ip-host/group-answers.ts";
 import { WarningGate } from "../warning-gate.ts";
 
 /** hub.md 11.1. */

@@ -19,7 +19,7 @@ import {
   encodeDnsTruncated,
   tryParseDns,
 } from "../../wire/dns.ts";
-import { AskerRates } from "../asker-rates.ts";
+import { AskerRates } from "../../ip-host/asker-rates.ts";
 import { DnsChannels, isSameSocketAddress, type DnsTransport } from "./dns-channels.ts";
 import { DnsExchange } from "./dns-exchange.ts";
 import type { FlowDial } from "../flow.ts";

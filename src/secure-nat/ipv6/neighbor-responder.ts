@@ -11,7 +11,7 @@ import {
   tryParseNeighborAdvertisement,
   tryParseNeighborSolicitation,
 } from "../../wire/neighbor-discovery.ts";
-import { GroupAnswers } from "../group-answers.ts";
+import { GroupAnswers } from "../../ip-host/group-answers.ts";
 
 /** As for IPv4 (RFC 5227 2.4 c). */
 const DEFEND_INTERVAL_MS = 10_000;

@@ -4,8 +4,8 @@ import type { MacAddress } from "../base/mac.ts";
 import { AskerRates } from "./asker-rates.ts";
 
 /**
- * Bounds answers that go to all of the hub. A question comes to the host alone, past the hub's limiter of broadcasts
- * (hub.md 2.10), which SecureNAT is not subject to: without a bound each guest could flood through it.
+ * Bounds answers that go to all of the hub, and answers to questions that go to all. Software hosts are not subject to
+ * the hub's limiter of broadcasts (hub.md 2.10): without a bound each guest could flood through them.
  */
 export class GroupAnswers {
   readonly #each: AskerRates;
