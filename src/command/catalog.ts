@@ -197,7 +197,7 @@ export const COMMANDS: CommandTable = {
       examples: ["vpn l3 list", "vpn l3 list --json"],
       load: async () => (await import("./l3.ts")).l3List,
     }),
-    show: command("Show the interfaces, routes and neighbours of a switch", {
+    show: command("Show the interfaces, routes and neighbours of a switch, and what it drops", {
       flags: ASK_FLAGS,
       args: L3_ARGS,
       examples: ["vpn l3 show core", "vpn l3 show core --json"],

@@ -1,6 +1,11 @@
-import { EXIT, ExitError, type ExitCode } from "../base/errors.ts";
+import { EXIT, type ExitCode } from "../base/errors.ts";
 import { formatPairs, formatTable } from "../cli/table.ts";
-import type { L3InterfaceStatus, L3SwitchStatus } from "../l3-switch/l3-status.ts";
+import type {
+  L3InterfaceStatus,
+  L3Neighbor,
+  L3SwitchDetail,
+  L3SwitchStatus,
+} from "../l3-switch/l3-status.ts";
 import type { ASK_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
 import type { CommandEnvironment } from "./environment.ts";
@@ -39,14 +44,9 @@ export async function l3Show(
   flags: AskFlags,
   name: string | undefined,
 ): Promise<ExitCode> {
-  const { l3Switches } = await askSnapshot(environment, flags);
-  const found = l3Switches.find((one) => one.name.toLowerCase() === name?.toLowerCase());
-  if (found === undefined) {
-    const known = l3Switches.map((one) => one.name).join(", ");
-    const has = known === "" ? "it has none" : `it has ${known}`;
-    throw new ExitError(EXIT.usage, `The server has no layer 3 switch "${name}" (${has})`);
-  }
-  return show(environment, flags, found);
+  const query = new URLSearchParams({ name: name ?? "" });
+  const found = (await ask(environment, flags, "GET", `/l3?${query}`)) as L3SwitchDetail;
+  return show(environment, flags, found, found.neighbors);
 }
 
 /** `vpn l3 start NAME`. */
@@ -81,6 +81,7 @@ function show(
   environment: CommandEnvironment,
   flags: Pick<AskFlags, "json">,
   status: L3SwitchStatus,
+  neighbors: readonly L3Neighbor[] = [],
 ): ExitCode {
   if (flags.json) return printJson(environment, status);
   const { icmpErrors, waiting, mtu, ra } = status;
@@ -90,7 +91,10 @@ function show(
     ["MTU", String(mtu)],
     ["Router advertisements", ra ? "yes" : "no"],
     ["Packets waiting", String(waiting)],
-    ["ICMP errors sent", `${icmpErrors.sent} (${icmpErrors.limited} more were over the rate)`],
+    [
+      "ICMP errors sent",
+      `${icmpErrors.sent} (${icmpErrors.limited} more were over the rate, ${icmpErrors.withheld} withheld)`,
+    ],
   ];
   const width = tableWidth(environment);
   const parts = [formatPairs(pairs)];
@@ -104,10 +108,12 @@ function show(
     ]);
     parts.push(formatTable(ROUTE_COLUMNS, rows, width));
   }
-  const neighbors = status.interfaces.flatMap(({ hub, neighbors: all }) =>
-    all.map(({ address, mac, state }) => [hub, address, mac ?? "-", state]),
-  );
-  if (neighbors.length > 0) parts.push(formatTable(NEIGHBOR_COLUMNS, neighbors, width));
+  const drops = dropRows(status);
+  if (drops.length > 0) parts.push(formatTable(DROP_COLUMNS, drops, width));
+  if (neighbors.length > 0) {
+    const rows = neighbors.map(({ hub, address, mac, state }) => [hub, address, mac ?? "-", state]);
+    parts.push(formatTable(NEIGHBOR_COLUMNS, rows, width));
+  }
   environment.stdout(parts.join("\n"));
   return EXIT.ok;
 }
@@ -117,6 +123,7 @@ const INTERFACE_COLUMNS = [
   { title: "ADDRESSES" },
   { title: "MAC" },
   { title: "SESSION" },
+  { title: "NEIGHBOURS", alignRight: true },
   { title: "DROPPED", alignRight: true },
 ] as const;
 const ROUTE_COLUMNS = [
@@ -125,6 +132,11 @@ const ROUTE_COLUMNS = [
   { title: "METRIC", alignRight: true },
   { title: "HUB" },
 ] as const;
+const DROP_COLUMNS = [
+  { title: "HUB" },
+  { title: "DROPPED" },
+  { title: "PACKETS", alignRight: true },
+] as const;
 const NEIGHBOR_COLUMNS = [
   { title: "HUB" },
   { title: "NEIGHBOUR" },
@@ -132,9 +144,18 @@ const NEIGHBOR_COLUMNS = [
   { title: "STATE" },
 ] as const;
 
-function interfaceRow({ hub, addresses, mac, session, drops }: L3InterfaceStatus): string[] {
+function interfaceRow(one: L3InterfaceStatus): string[] {
+  const { hub, addresses, mac, session, neighborCounts, drops } = one;
   const dropped = Object.values(drops).reduce((sum, count) => sum + count, 0);
-  return [hub, addresses.join(", "), mac ?? "-", session ?? "-", String(dropped)];
+  const known = neighborCounts.ipv4 + neighborCounts.ipv6;
+  return [hub, addresses.join(", "), mac ?? "-", session ?? "-", String(known), String(dropped)];
+}
+
+/** By interface and reason; parts of packets to the switch itself are of no hub. */
+function dropRows({ interfaces, drops: own }: L3SwitchStatus): string[][] {
+  return [...interfaces, { hub: "-", drops: own }].flatMap(({ hub, drops }) =>
+    Object.entries(drops).map(([reason, count]) => [hub, reason, String(count)]),
+  );
 }
 
 function statusText({ state, problem }: L3SwitchStatus): string {

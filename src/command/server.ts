@@ -153,6 +153,7 @@ async function openServer(
     snapshot: () => server.snapshot(),
     reload: () => reloader.reload(),
     setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
+    l3Switch: (name) => server.l3Switch(name),
     setL3SwitchRunning: (name, running) => server.setL3SwitchRunning(name, running),
     removeEntry: (hub, entry) => server.removeEntry(hub, entry),
     users: (hub) => usersOf(server.hubs, hub),

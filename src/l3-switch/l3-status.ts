@@ -32,13 +32,22 @@ export interface L3InterfaceStatus {
   /** Null while the switch is not online. */
   readonly session: string | null;
   readonly mac: string | null;
-  readonly neighbors: readonly {
-    readonly address: string;
-    /** Null while nobody has answered. */
-    readonly mac: string | null;
-    readonly state: NeighborState;
-  }[];
+  /** How many, by family: who they are is asked for by the switch, since they may be thousands. */
+  readonly neighborCounts: { readonly ipv4: number; readonly ipv6: number };
   readonly drops: Partial<Record<HostDropReason, number>>;
+}
+
+export interface L3Neighbor {
+  readonly hub: string;
+  readonly address: string;
+  /** Null while nobody has answered. */
+  readonly mac: string | null;
+  readonly state: NeighborState;
+}
+
+/** One switch with all that it knows. */
+export interface L3SwitchDetail extends L3SwitchStatus {
+  readonly neighbors: readonly L3Neighbor[];
 }
 
 export interface L3RouteStatus {
@@ -69,7 +78,10 @@ export function l3SwitchStatus(
         addresses: addresses.map(formatNet),
         session: one === undefined ? null : (running?.sessionOf(one) ?? null),
         mac: one === undefined ? null : formatMac(one.mac),
-        neighbors: one === undefined ? [] : neighborsOf(one),
+        neighborCounts: {
+          ipv4: one?.neighbors(4).size ?? 0,
+          ipv6: one?.neighbors(6).size ?? 0,
+        },
         drops: one === undefined ? {} : dropsOf(one),
       };
     }),
@@ -86,13 +98,17 @@ export function l3SwitchStatus(
   };
 }
 
-function neighborsOf(one: L3Interface): L3InterfaceStatus["neighbors"] {
-  return [...one.neighbors(4).list(), ...one.neighbors(6).list()].map(
-    ({ address, isUsable, mac, state }) => ({
-      address: formatAddress(address.bytes),
-      mac: isUsable ? formatMac(mac) : null,
-      state,
-    }),
+/** In the order of the interfaces, IPv4 first. */
+export function neighborsOf({ interfaces }: L3Switch): readonly L3Neighbor[] {
+  return interfaces.flatMap((one) =>
+    [...one.neighbors(4).list(), ...one.neighbors(6).list()].map(
+      ({ address, isUsable, mac, state }) => ({
+        hub: one.hub,
+        address: formatAddress(address.bytes),
+        mac: isUsable ? formatMac(mac) : null,
+        state,
+      }),
+    ),
   );
 }
 

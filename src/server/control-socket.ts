@@ -6,7 +6,7 @@ import { tryParseAddress, tryParseIpv4 } from "../base/ip.ts";
 import { tryParseMac } from "../base/mac.ts";
 import { prepareSocketPath } from "../platform/socket-path.ts";
 import type { CascadeStatus } from "../cascade/cascade-status.ts";
-import type { L3SwitchStatus } from "../l3-switch/l3-status.ts";
+import type { L3SwitchDetail, L3SwitchStatus } from "../l3-switch/l3-status.ts";
 import type { LeaseSnapshot, NatEntrySnapshot, NatTarget } from "./nat-snapshot.ts";
 import type { TableEntry } from "./hub-tables.ts";
 import type { UserSnapshot } from "./hub-users.ts";
@@ -19,6 +19,8 @@ export interface ControlRequests {
   reload(): Promise<string[]>;
   /** How the cascade stands then; an error where there is none of these names. */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus;
+  /** A layer 3 switch with its neighbours; an error where there is none of this name. */
+  l3Switch(name: string): L3SwitchDetail;
   /** How the layer 3 switch stands then; an error where there is none of this name. */
   setL3SwitchRunning(name: string, running: boolean): L3SwitchStatus;
   /** Takes an entry out of a table of a hub; an error where either is not there. */
@@ -59,6 +61,7 @@ export function serveControl(stateDir: string, requests: ControlRequests): () =>
         POST: (request: Request) => answer(() => setCascadeOnline(request, requests)),
       },
       "/l3": {
+        GET: (request: Request) => answer(() => requests.l3Switch(nameOf(request))),
         POST: (request: Request) => answer(() => setL3SwitchRunning(request, requests)),
       },
       "/users": {
@@ -101,6 +104,10 @@ function hubOf(request: Request): string {
   return new URL(request.url).searchParams.get("hub") ?? "";
 }
 
+function nameOf(request: Request): string {
+  return new URL(request.url).searchParams.get("name") ?? "";
+}
+
 /** `/nat?hub=HUB&id=N` and `/nat?hub=HUB&address=ADDRESS`. */
 function removeOfNat(request: Request, requests: NatRequests): object {
   const { searchParams: asked } = new URL(request.url);
@@ -128,7 +135,7 @@ function removeEntry(request: Request, requests: ControlRequests): object {
 /** `/l3?name=NAME&running=true`. */
 function setL3SwitchRunning(request: Request, requests: ControlRequests): L3SwitchStatus {
   const { searchParams: asked } = new URL(request.url);
-  return requests.setL3SwitchRunning(asked.get("name") ?? "", asked.get("running") === "true");
+  return requests.setL3SwitchRunning(nameOf(request), asked.get("running") === "true");
 }
 
 /** `/cascade?hub=HUB&name=NAME&online=true`. */

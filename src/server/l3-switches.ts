@@ -4,7 +4,12 @@ import type { Random } from "../base/random.ts";
 import type { L3SwitchConfig } from "../config/l3-switch-config.ts";
 import { DEFAULT_POLICY, type Policy } from "../config/policy.ts";
 import type { L3Interface } from "../l3-switch/l3-interface.ts";
-import { type L3SwitchStatus, l3SwitchStatus } from "../l3-switch/l3-status.ts";
+import {
+  type L3SwitchDetail,
+  type L3SwitchStatus,
+  l3SwitchStatus,
+  neighborsOf,
+} from "../l3-switch/l3-status.ts";
 import { L3Switch } from "../l3-switch/l3-switch.ts";
 import type { StartMemory } from "../l3-switch/start-memory.ts";
 import type { Log } from "../observe/log.ts";
@@ -85,10 +90,17 @@ export class L3Switches {
     return [...this.#entries.values()].map((entry) => this.#statusOf(entry));
   }
 
+  /** One of them with its neighbours. @throws VpnError `l3_switch_unknown` */
+  show(name: string): L3SwitchDetail {
+    const entry = this.#entry(name);
+    const { running } = entry;
+    const neighbors = running === undefined ? [] : neighborsOf(running.at);
+    return { ...this.#statusOf(entry), neighbors };
+  }
+
   /** Starts or stops one until its table in the file becomes another. @throws VpnError `l3_switch_unknown` */
   setRunning(name: string, running: boolean): L3SwitchStatus {
-    const entry = this.#entries.get(name.toLowerCase());
-    if (entry === undefined) throw this.#unknown(name);
+    const entry = this.#entry(name);
     if (running && entry.config.interfaces.length === 0) {
       throw new VpnError("l3_switch_bare", `The switch ${entry.config.name} has no interfaces`);
     }
@@ -208,9 +220,11 @@ export class L3Switches {
     );
   }
 
-  #unknown(name: string): VpnError {
+  #entry(name: string): Entry {
+    const found = this.#entries.get(name.toLowerCase());
+    if (found !== undefined) return found;
     const known = [...this.#entries.values()].map(({ config }) => config.name).join(", ");
     const has = known === "" ? "it has none" : `it has ${known}`;
-    return new VpnError("l3_switch_unknown", `The server has no layer 3 switch "${name}" (${has})`);
+    throw new VpnError("l3_switch_unknown", `The server has no layer 3 switch "${name}" (${has})`);
   }
 }

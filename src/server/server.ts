@@ -8,7 +8,7 @@ import type { CascadeStatus } from "../cascade/cascade-status.ts";
 import type { LinkMemory } from "../cascade/link-memory.ts";
 import { diffServerConfig } from "../config/diff.ts";
 import type { HubConfig, ServerConfig } from "../config/server-config.ts";
-import type { L3SwitchStatus } from "../l3-switch/l3-status.ts";
+import type { L3SwitchDetail, L3SwitchStatus } from "../l3-switch/l3-status.ts";
 import type { StartMemory } from "../l3-switch/start-memory.ts";
 import type { Log } from "../observe/log.ts";
 import type { HubLogBook } from "../observe/server-logs.ts";
@@ -171,6 +171,11 @@ export class Server {
   /** Puts a cascade online or offline, until its settings become others. @throws VpnError `cascade_unknown` */
   setCascadeOnline(hub: string, name: string, online: boolean): CascadeStatus {
     return this.#links.setOnline(hub, name, online);
+  }
+
+  /** A layer 3 switch with its neighbours. @throws VpnError `l3_switch_unknown` */
+  l3Switch(name: string): L3SwitchDetail {
+    return this.#l3Switches.show(name);
   }
 
   /** Starts or stops a layer 3 switch, until its settings become others. @throws VpnError `l3_switch_unknown` */

@@ -35,6 +35,7 @@ describe("vpn hub users", () => {
       snapshot: () => at.server.snapshot(),
       reload: async () => [],
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      l3Switch: (name) => at.server.l3Switch(name),
       setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (name) => usersOf(at.server.hubs, name),

@@ -41,6 +41,7 @@ describe("vpn nat", () => {
       reload: async () => [],
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
+      l3Switch: (name) => at.server.l3Switch(name),
       setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
       nat: natRequests(at.server.hubs),

@@ -455,6 +455,7 @@ describe("serveControl()", () => {
       snapshot: () => at.server.snapshot(),
       reload,
       setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
+      l3Switch: (name) => at.server.l3Switch(name),
       setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
       removeEntry: (...wish) => at.server.removeEntry(...wish),
       users: (hub) => usersOf(at.server.hubs, hub),
