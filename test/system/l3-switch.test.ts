@@ -51,7 +51,7 @@ async function facts({ a, b, c }: RoutedLans): Promise<Record<string, string>> {
   };
 }
 
-describeSystem("two layer 3 switches in a row", SOFTETHER_PROGRAMS, () => {
+describeSystem("two layer 3 switches in a row", [...SOFTETHER_PROGRAMS, "iperf3"], () => {
   let lans: RoutedLans;
   let server: VpnServer;
 
@@ -152,6 +152,25 @@ describeSystem("two layer 3 switches in a row", SOFTETHER_PROGRAMS, () => {
       const { bytes, sent, received } = await transfer(from, to, address, TRANSFER_BYTES);
       expect([bytes, received]).toEqual([TRANSFER_BYTES, sent]);
     }
+  });
+
+  test.each([
+    ["IPv4", "ipv4"],
+    ["IPv6", "ipv6"],
+  ] as const)("carry iperf3 of %s, both ways at once", async (_, family) => {
+    const { a, c } = lans;
+    const daemon = c.spawn(["iperf3", "-s", "-1", "-p", "5201"]);
+    await c.waitListening(5201);
+    const { stdout } = await a.check(
+      ["iperf3", "-J", "-t", "1", "--bidir", "-p", "5201", "-c", HOSTS.c[family]],
+      { deadlineMs: 30_000 },
+    );
+    await daemon.stop();
+    const { end } = JSON.parse(stdout) as {
+      end: Record<"sum_received" | "sum_received_bidir_reverse", { bytes: number }>;
+    };
+    expect(end.sum_received.bytes).toBeGreaterThan(1_000_000);
+    expect(end.sum_received_bidir_reverse.bytes).toBeGreaterThan(1_000_000);
   });
 
   test("are told of by commands, which stop and start them over restarts", async () => {
