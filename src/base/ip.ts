@@ -21,6 +21,13 @@ const HEX_GROUP = /^[0-9a-f]{1,4}$/i;
 /** The longest text of an address: eight groups with the last two as a dotted quad. */
 const MAX_ADDRESS_CHARS = 45;
 
+/** The same address in the form of either family. */
+export function ipv4Address(address: Ipv4): IpAddress {
+  const bytes = new Uint8Array(4);
+  writeIpv4(bytes, 0, address);
+  return { family: 4, bytes };
+}
+
 /** Parses `dotted-decimal` of RFC 6943 3.1.1, strict form: four octets without leading zeros. */
 export function tryParseIpv4(text: string): Ipv4 | undefined {
   if (text.length > 15 || !DOTTED_QUAD.test(text)) return undefined;
@@ -61,10 +68,7 @@ export function tryParseAddress(text: string): IpAddress | undefined {
   if (text.length > MAX_ADDRESS_CHARS) return undefined;
   if (!text.includes(":")) {
     const value = tryParseIpv4(text);
-    if (value === undefined) return undefined;
-    const bytes = new Uint8Array(4);
-    writeIpv4(bytes, 0, value);
-    return { family: 4, bytes };
+    return value === undefined ? undefined : ipv4Address(value);
   }
   const bytes = tryParseIpv6(text);
   return bytes === undefined ? undefined : { family: 6, bytes };

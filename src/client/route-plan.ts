@@ -1,4 +1,4 @@
-import { netContains, writeIpv4, type IpAddress, type Ipv4, type Net } from "../base/ip.ts";
+import { netContains, type IpAddress, type Ipv4, type Net, ipv4Address } from "../base/ip.ts";
 import { MAX_TUNNEL_ROUTES } from "../base/limits.ts";
 import type { DhcpRoute } from "../wire/dhcp-option.ts";
 
@@ -112,12 +112,6 @@ export function networkOf(net: Net): Net {
 function pushed(route: DhcpRoute): PlannedRoute {
   const to = networkOf({ ...ipv4Address(route.network), prefix: route.prefix });
   return { to, via: route.via === 0 ? undefined : ipv4Address(route.via) };
-}
-
-function ipv4Address(value: Ipv4): IpAddress {
-  const bytes = new Uint8Array(4);
-  writeIpv4(bytes, 0, value);
-  return { family: 4, bytes };
 }
 
 /** The first of those with the same destination. */

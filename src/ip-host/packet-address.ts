@@ -1,5 +1,11 @@
 // Addresses that lie in packet memory.
+import type { IpAddress } from "../base/ip.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
+
+/** A copy of the one at `at`. */
+export function readAddress(at: number, family: 4 | 6): IpAddress {
+  return { family, bytes: PACKET_BYTES.slice(at, at + (family === 4 ? 4 : 16)) };
+}
 
 /** Whether it is this one that lies at `at`. */
 export function isAddressAt(address: Uint8Array, at: number): boolean {

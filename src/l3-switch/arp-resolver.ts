@@ -1,15 +1,9 @@
 // ARP of one interface (RFC 826, RFC 5227): what it asks, answers and believes.
 import type { Clock } from "../base/clock.ts";
-import {
-  type IpAddress,
-  type Ipv4,
-  type Net,
-  netContains,
-  readIpv4,
-  writeIpv4,
-} from "../base/ip.ts";
+import { type Ipv4, type Net, netContains, readIpv4, ipv4Address } from "../base/ip.ts";
 import { NEIGHBOR_DEFEND_MS } from "../base/limits.ts";
 import { isGroupMac, MAC_BROADCAST, MAC_ZERO, type MacAddress, readMac } from "../base/mac.ts";
+import { sendArp } from "../ip-host/arp-sender.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import {
@@ -20,10 +14,8 @@ import {
   type WaitingPacket,
   type WaitingRoom,
 } from "../ip-host/neighbors.ts";
-import { outbox } from "../ip-host/outbox.ts";
 import { PACKET_BYTES } from "../platform/packet-memory.ts";
-import { ARP_BYTES, ARP_OPERATION, type ArpPacket, encodeArp, tryParseArp } from "../wire/arp.ts";
-import { ETHER_TYPE } from "../wire/ethernet.ts";
+import { ARP_OPERATION, type ArpPacket, tryParseArp } from "../wire/arp.ts";
 
 export class ArpResolver<P extends WaitingPacket> {
   readonly table: NeighborTable<P>;
@@ -80,7 +72,7 @@ export class ArpResolver<P extends WaitingPacket> {
       if (!isProbe && senderIp === targetIp) this.table.claimed(keyOf(senderIp), senderMac);
       return;
     }
-    if (!isProbe) this.table.heard(addressOf(senderIp), senderMac);
+    if (!isProbe) this.table.heard(ipv4Address(senderIp), senderMac);
     this.#sendArp(senderMac, {
       operation: ARP_OPERATION.REPLY,
       senderIp: targetIp,
@@ -128,10 +120,7 @@ export class ArpResolver<P extends WaitingPacket> {
   }
 
   #sendArp(to: MacAddress, packet: Omit<ArpPacket, "senderMac">): void {
-    const at = outbox.begin(this.#link, to, ETHER_TYPE.ARP, ARP_BYTES);
-    if (at < 0) return;
-    PACKET_BYTES.set(encodeArp({ ...packet, senderMac: this.#link.mac }), at);
-    outbox.end(ARP_BYTES);
+    sendArp(this.#link, { ...packet, senderMac: this.#link.mac, to });
   }
 
   #isOwn(address: Ipv4): boolean {
@@ -139,7 +128,7 @@ export class ArpResolver<P extends WaitingPacket> {
   }
 
   #isNear(address: Ipv4): boolean {
-    const asked = addressOf(address);
+    const asked = ipv4Address(address);
     return this.#addresses.some((own) => netContains(own, asked));
   }
 
@@ -148,12 +137,6 @@ export class ArpResolver<P extends WaitingPacket> {
   }
 }
 
-function addressOf(address: Ipv4): IpAddress {
-  const bytes = new Uint8Array(4);
-  writeIpv4(bytes, 0, address);
-  return { family: 4, bytes };
-}
-
 function keyOf(address: Ipv4): string {
-  return addressKey(addressOf(address).bytes, 0, 4);
+  return addressKey(ipv4Address(address).bytes, 0, 4);
 }

@@ -2,6 +2,7 @@ import type { IpAddress } from "../base/ip.ts";
 import { readMac } from "../base/mac.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
 import { sendPacket } from "../ip-host/send-packet.ts";
+import { readAddress } from "../ip-host/packet-address.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import { rangeSum } from "../platform/offload.ts";
 import { PACKET_BYTES } from "../platform/packet-memory.ts";
@@ -23,7 +24,7 @@ export function answerLocal(
   errors: IcmpErrors | undefined,
 ): void {
   const { protocol, version } = packet;
-  const address = addressAt(packet, packet.destinationAt);
+  const address = readAddress(packet.destinationAt, packet.version);
   if (protocol === (version === 4 ? IP_PROTOCOL.ICMP : ICMPV6)) {
     return answerEcho(packet, from, address);
   }
@@ -35,7 +36,7 @@ export function answerLocal(
 
 /** An ICMPv6 message to all nodes: echo requests are answered in the interface's own name (RFC 4443 4.2). */
 export function answerToAll(packet: PacketView, from: L3Interface): void {
-  const asker = addressAt(packet, packet.sourceAt);
+  const asker = readAddress(packet.sourceAt, packet.version);
   const own = from.addressFor(asker);
   if (PACKET_BYTES[packet.l4At] !== ICMPV6_TYPE.ECHO_REQUEST || own === undefined) return;
   if (from.groupAnswers.take(readMac(PACKET_BYTES, packet.frameAt + 6)))
@@ -61,7 +62,7 @@ function answerEcho(packet: PacketView, from: L3Interface, source: IpAddress): v
   }
   const header = {
     source,
-    destination: addressAt(packet, packet.sourceAt),
+    destination: readAddress(packet.sourceAt, packet.version),
     protocol: isV4 ? IP_PROTOCOL.ICMP : ICMPV6,
     ttl: REPLY_TTL,
   };
@@ -70,8 +71,4 @@ function answerEcho(packet: PacketView, from: L3Interface, source: IpAddress): v
   if (!sendPacket(from, readMac(PACKET_BYTES, frameAt + 6), header, payload)) {
     from.drops.outbox_full += 1;
   }
-}
-
-function addressAt({ version, addressBytes }: PacketView, at: number): IpAddress {
-  return { family: version, bytes: PACKET_BYTES.slice(at, at + addressBytes) };
 }

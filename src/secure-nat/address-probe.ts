@@ -5,7 +5,7 @@ import { MAC_BROADCAST, MAC_ZERO, type MacAddress } from "../base/mac.ts";
 import type { HostLink } from "../ip-host/link.ts";
 import { outbox } from "../ip-host/outbox.ts";
 import { ARP_OPERATION, type ArpPacket } from "../wire/arp.ts";
-import { sendArp } from "./arp-sender.ts";
+import { sendArp } from "../ip-host/arp-sender.ts";
 
 interface Probe {
   readonly timer: Timer;

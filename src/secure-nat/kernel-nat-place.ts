@@ -1,11 +1,11 @@
 // Where the kernel's NAT of a hub has its place on this machine: names and networks that nobody else has.
 import { createHash } from "node:crypto";
 import { SystemError, VpnError } from "../base/errors.ts";
-import { formatNet, type Net, netContains } from "../base/ip.ts";
+import { formatNet, type Net, netContains, ipv4Address } from "../base/ip.ts";
 import { listRoutes } from "../platform/ip-route.ts";
 import { deleteLink, tryGetLink, tryGetLinkByIndex } from "../platform/link.ts";
 import { TUN_PREFIX } from "./kernel-nat-forwarding.ts";
-import { type HostAddresses, ipv4Address } from "./virtual-host.ts";
+import { type HostAddresses } from "./virtual-host.ts";
 
 const IFNAME_BYTES = 15;
 const HASH_DIGITS = 10;

@@ -4,7 +4,7 @@
 // Flows are the kernel's: their entries, time-outs and logs are not ours (conntrack(8) shows them).
 import type { Clock } from "../base/clock.ts";
 import { SystemError, VpnError } from "../base/errors.ts";
-import { type Ipv4, type Net, netContains } from "../base/ip.ts";
+import { type Ipv4, type Net, netContains, ipv4Address } from "../base/ip.ts";
 import { MAC_BROADCAST, MAC_ZERO, type MacAddress, readMac } from "../base/mac.ts";
 import { DeviceIngress } from "../bridge/device-ingress.ts";
 import { emptyDeviceStats } from "../bridge/device-stats.ts";
@@ -23,7 +23,7 @@ import type { Poller } from "../platform/poller.ts";
 import { sharedPoller } from "../platform/shared-poller.ts";
 import { openTun, type Tun } from "../platform/tun.ts";
 import { ARP_OPERATION } from "../wire/arp.ts";
-import { sendArp } from "./arp-sender.ts";
+import { sendArp } from "../ip-host/arp-sender.ts";
 import type { OwnPlaces } from "./destination-rule.ts";
 import { GuestDevice } from "./kernel-nat-device.ts";
 import {
@@ -44,7 +44,7 @@ import {
 } from "./kernel-nat-place.ts";
 import { kernelNatRules, type KernelNatPlace } from "./kernel-nat-rules.ts";
 import type { Nat, NatCounts, NatEntry } from "./nat.ts";
-import { type HostAddresses, ipv4Address } from "./virtual-host.ts";
+import { type HostAddresses } from "./virtual-host.ts";
 
 /** Ports that we listen on change seldom; they are looked at so often, while packets pass. */
 const LOOK_MS = 1000;

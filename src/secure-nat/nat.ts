@@ -4,6 +4,7 @@ import { MAX_HALF_OPEN_PER_ADDRESS } from "../base/limits.ts";
 import { type MacAddress, readMac } from "../base/mac.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
+import { readAddress } from "../ip-host/packet-address.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
@@ -199,8 +200,8 @@ export class UserNat implements Nat, FlowHost {
 
   #open(packet: PacketView, protocol: FlowProtocol, innerPort: number, outerPort: number): void {
     const deps = this.#deps;
-    const inner = addressAt(packet, packet.sourceAt);
-    const outer = addressAt(packet, packet.destinationAt);
+    const inner = readAddress(packet.sourceAt, packet.version);
+    const outer = readAddress(packet.destinationAt, packet.version);
     const asked: FlowEnds = { protocol, inner, innerPort, outer, outerPort };
     const dial = deps.dialOf(asked);
     const ends: FlowEnds = dial === undefined ? asked : { ...asked, dial };
@@ -346,8 +347,4 @@ export class UserNat implements Nat, FlowHost {
     flow.close(why);
     this.ended(flow);
   }
-}
-
-function addressAt(packet: PacketView, at: number): IpAddress {
-  return { family: packet.version, bytes: PACKET_BYTES.slice(at, at + packet.addressBytes) };
 }

@@ -1,6 +1,6 @@
 // SecureNAT: a host in software on a hub, with DHCP, DNS and a way out (hub.md 11). This file puts its parts together;
 // what a packet meets, in order: software-port (ip-host) -> virtual-host -> nat -> a flow with a socket of its own.
-import { type IpAddress, type Ipv4, readIpv4 } from "../base/ip.ts";
+import { type IpAddress, type Ipv4, readIpv4, ipv4Address } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { SecureNatConfig } from "../config/secure-nat-config.ts";
 import { type HostDrops, noHostDrops } from "../ip-host/host-drops.ts";
@@ -29,13 +29,7 @@ import { type Nat, type NatEntry, UserNat } from "./nat.ts";
 import type { SecureNatDeps } from "./secure-nat-deps.ts";
 import type { SecureNatStatus } from "./secure-nat-status.ts";
 import { udpFlows } from "./udp-flow.ts";
-import {
-  ipv4Address,
-  DNS_PORT,
-  HOST_TTL,
-  type HostAddresses,
-  VirtualHost,
-} from "./virtual-host.ts";
+import { DNS_PORT, HOST_TTL, type HostAddresses, VirtualHost } from "./virtual-host.ts";
 import { tcpFlows } from "./tcp-flow.ts";
 import { TcpStack } from "./tcp/tcp-stack.ts";
 import { WarningGate } from "./warning-gate.ts";

@@ -1,14 +1,21 @@
 // The host that SecureNAT puts into the network: answers to its own addresses, and hands the rest to its way out
 // (hub.md 11.2).
 import type { Clock } from "../base/clock.ts";
-import { formatIpv4, type IpAddress, type Ipv4, maskOfPrefix, readIpv4 } from "../base/ip.ts";
+import {
+  formatIpv4,
+  type IpAddress,
+  type Ipv4,
+  maskOfPrefix,
+  readIpv4,
+  ipv4Address,
+} from "../base/ip.ts";
 import { type MacAddress, formatMac, MAC_BROADCAST, MAC_ZERO, readMac } from "../base/mac.ts";
 import { GroupAnswers } from "../ip-host/group-answers.ts";
 import type { HostDrops } from "../ip-host/host-drops.ts";
 import type { IcmpErrors } from "../ip-host/icmp-error.ts";
 import { ALL_NODES } from "../ip-host/ipv6-address.ts";
 import type { HostLink } from "../ip-host/link.ts";
-import { isAddressAt, isLinkLocalAt } from "../ip-host/packet-address.ts";
+import { isAddressAt, isLinkLocalAt, readAddress } from "../ip-host/packet-address.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import type { PacketHandler } from "../ip-host/software-port.ts";
 import { sendPacket } from "../ip-host/send-packet.ts";
@@ -21,7 +28,7 @@ import { ICMP_TYPE, ICMPV6_TYPE } from "../wire/icmp.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
 import { ICMPV6 } from "../wire/router-advertisement.ts";
 import { AddressProbes } from "./address-probe.ts";
-import { sendArp } from "./arp-sender.ts";
+import { sendArp } from "../ip-host/arp-sender.ts";
 import { readUdp, sendUdp } from "./datagram.ts";
 import type { Nat } from "./nat.ts";
 
@@ -272,7 +279,7 @@ export class VirtualHost implements PacketHandler {
 
   #localV6(packet: PacketView): void {
     const { services } = this.#deps;
-    const address = addressAt(packet.destinationAt, 6);
+    const address = readAddress(packet.destinationAt, 6);
     if (packet.protocol === ICMPV6) {
       if (services.ipv6?.receiveIcmp(packet) !== true) this.#icmpV6(packet, address);
     } else if (isDatagramTo(packet, DHCPV6_SERVER_PORT)) services.ipv6?.receiveDhcp(packet);
@@ -327,7 +334,7 @@ export class VirtualHost implements PacketHandler {
       readMac(PACKET_BYTES, packet.frameAt + 6),
       {
         source,
-        destination: addressAt(packet.sourceAt, version),
+        destination: readAddress(packet.sourceAt, version),
         protocol: packet.protocol,
         ttl: HOST_TTL[version],
       },
@@ -350,7 +357,7 @@ export class VirtualHost implements PacketHandler {
     const datagram = readUdp(packet, drops);
     if (datagram === undefined) return;
     const mac = readMac(PACKET_BYTES, packet.frameAt + 6);
-    const guest = addressAt(packet.sourceAt, packet.version);
+    const guest = readAddress(packet.sourceAt, packet.version);
     const { sourcePort } = datagram;
     services.dns.ask(datagram.payload, { address: guest, port: sourcePort }, (bytes) =>
       sendUdp(link, mac, {
@@ -375,14 +382,4 @@ function isDatagramTo(packet: PacketView, port: number): boolean {
     packet.l4At + 8 <= packet.ipEnd &&
     PACKET_VIEW.getUint16(packet.l4At + 2) === port
   );
-}
-
-export function ipv4Address(value: Ipv4): IpAddress {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value);
-  return { family: 4, bytes };
-}
-
-function addressAt(at: number, family: 4 | 6): IpAddress {
-  return { family, bytes: PACKET_BYTES.slice(at, at + (family === 4 ? 4 : 16)) };
 }

@@ -1,7 +1,7 @@
 // RST for segments that belong to nothing (RFC 9293 3.10.7.1).
-import { type IpAddress } from "../../base/ip.ts";
 import { readMac } from "../../base/mac.ts";
 import type { HostLink } from "../../ip-host/link.ts";
+import { readAddress } from "../../ip-host/packet-address.ts";
 import type { PacketView } from "../../ip-host/packet-view.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../../platform/packet-memory.ts";
 import { TCP_FIELD, TCP_FLAG, tcpHeaderBytes } from "../../wire/tcp.ts";
@@ -21,9 +21,9 @@ export function rejectSegment(link: HostLink, packet: PacketView, isPlain: boole
   const flags = PACKET_BYTES[at + TCP_FIELD.FLAGS]!;
   if ((flags & TCP_FLAG.RST) !== 0) return false;
   const ends = {
-    inner: addressAt(packet, packet.sourceAt),
+    inner: readAddress(packet.sourceAt, packet.version),
     innerPort: PACKET_VIEW.getUint16(at + TCP_FIELD.SOURCE),
-    outer: addressAt(packet, packet.destinationAt),
+    outer: readAddress(packet.destinationAt, packet.version),
     outerPort: PACKET_VIEW.getUint16(at + TCP_FIELD.DESTINATION),
   };
   const writer = new SegmentWriter(link, ends, readMac(PACKET_BYTES, packet.frameAt + 6));
@@ -39,8 +39,4 @@ export function rejectSegment(link: HostLink, packet: PacketView, isPlain: boole
     outgoing.flags = isPlain ? TCP_FLAG.RST : TCP_FLAG.RST | TCP_FLAG.ACK;
   }
   return writer.end(writer.begin(outgoing), 0, 0) > 0;
-}
-
-function addressAt(packet: PacketView, at: number): IpAddress {
-  return { family: packet.version, bytes: PACKET_BYTES.slice(at, at + packet.addressBytes) };
 }

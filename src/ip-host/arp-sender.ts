@@ -1,6 +1,6 @@
 import type { MacAddress } from "../base/mac.ts";
-import type { HostLink } from "../ip-host/link.ts";
-import { outbox } from "../ip-host/outbox.ts";
+import type { HostLink } from "./link.ts";
+import { outbox } from "./outbox.ts";
 import { PACKET_BYTES } from "../platform/packet-memory.ts";
 import { ARP_BYTES, type ArpPacket, encodeArp } from "../wire/arp.ts";
 import { ETHER_TYPE } from "../wire/ethernet.ts";
