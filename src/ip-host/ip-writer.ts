@@ -3,6 +3,7 @@ import type { IpAddress } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import { rangeSum } from "../platform/offload.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
+import { finishChecksum } from "../wire/checksum.ts";
 import { ETHER_TYPE } from "../wire/ethernet.ts";
 import { IPV4_HEADER_BYTES } from "../wire/ipv4.ts";
 import type { HostLink } from "./link.ts";
@@ -96,7 +97,7 @@ export function finishIpHeader(at: number, payloadBytes: number): void {
   }
   PACKET_VIEW.setUint16(at + 2, IPV4_HEADER_BYTES + payloadBytes);
   PACKET_VIEW.setUint16(at + 10, 0);
-  PACKET_VIEW.setUint16(at + 10, complement(rangeSum(at, IPV4_HEADER_BYTES)));
+  PACKET_VIEW.setUint16(at + 10, finishChecksum(rangeSum(at, IPV4_HEADER_BYTES)));
 }
 
 /** Writes the checksum of a payload without extension headers behind the IP header at `at`. */
@@ -112,13 +113,7 @@ export function writePayloadSum(at: number, payloadBytes: number, kind: PayloadS
     const addresses = isV6 ? rangeSum(at + 8, 32) : rangeSum(at + 12, 8);
     sum += addresses + payloadBytes + PACKET_BYTES[at + (isV6 ? 6 : 9)]!;
   }
-  const checksum = complement(sum);
+  const checksum = finishChecksum(sum);
   // UDP sends zero as all ones, zero meaning "none" (RFC 768).
   PACKET_VIEW.setUint16(field, isUdp && checksum === 0 ? 0xffff : checksum);
-}
-
-function complement(sum: number): number {
-  let folded = sum;
-  while (folded > 0xffff) folded = (folded & 0xffff) + (folded >>> 16);
-  return ~folded & 0xffff;
 }

@@ -3,7 +3,7 @@ import { IPV4_BROADCAST } from "../base/ip.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { rangeSum } from "../platform/offload.ts";
 import { ETHER_TYPE, ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
-import { IPV4_HEADER_BYTES } from "../wire/ipv4.ts";
+import { IPV4_HEADER_BYTES, ipv4OptionFault } from "../wire/ipv4.ts";
 import type { HostDropReason } from "./host-drops.ts";
 
 export const IPV6_HEADER_BYTES = 40;
@@ -11,7 +11,6 @@ export const IPV6_HEADER_BYTES = 40;
 const MAX_EXTENSION_HEADERS = 8;
 const EXTENSION_UNIT = 8;
 
-const OPTION = { END: 0, NOP: 1, LOOSE_SOURCE_ROUTE: 131, STRICT_SOURCE_ROUTE: 137 } as const;
 /** IPv6 headers before the payload (RFC 8200 4). */
 const NEXT = { HOP_BY_HOP: 0, ROUTING: 43, FRAGMENT: 44, DESTINATION: 60, NONE: 59 } as const;
 
@@ -139,7 +138,7 @@ export class PacketView {
       this.fragmentId = PACKET_VIEW.getUint16(at + 4);
     }
     if (headerBytes > IPV4_HEADER_BYTES) {
-      const fault = optionFault(at + IPV4_HEADER_BYTES, this.l4At);
+      const fault = ipv4OptionFault(PACKET_BYTES, at + IPV4_HEADER_BYTES, this.l4At);
       if (fault !== undefined) return fault;
     }
     if (this.ttl === 0) return "ttl_zero";
@@ -200,25 +199,6 @@ export class PacketView {
     this.l4At = at;
     return undefined;
   }
-}
-
-function optionFault(from: number, end: number): HostDropReason | undefined {
-  let at = from;
-  while (at < end) {
-    const kind = PACKET_BYTES[at]!;
-    if (kind === OPTION.END) return undefined;
-    if (kind === OPTION.NOP) {
-      at += 1;
-      continue;
-    }
-    if (kind === OPTION.LOOSE_SOURCE_ROUTE || kind === OPTION.STRICT_SOURCE_ROUTE) {
-      return "source_route";
-    }
-    const length = at + 1 < end ? PACKET_BYTES[at + 1]! : 0;
-    if (length < 2 || at + length > end) return "header";
-    at += length;
-  }
-  return undefined;
 }
 
 /** Group addresses and ::1 as source, and a source that is the destination. */

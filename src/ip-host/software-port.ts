@@ -22,6 +22,8 @@ import {
 } from "../platform/offload.ts";
 import { PACKET_BASE, PACKET_BYTES, PACKET_VIEW, reserve } from "../platform/packet-memory.ts";
 import { ETHER_TYPE, ETHERNET_HEADER_BYTES } from "../wire/ethernet.ts";
+import { IP_PROTOCOL } from "../wire/ipv4.ts";
+import { TCP_FIELD, TCP_HEADER_BYTES } from "../wire/tcp.ts";
 import { type HostDropReason, type HostDrops, noHostDrops } from "./host-drops.ts";
 import { outbox } from "./outbox.ts";
 import { PacketView } from "./packet-view.ts";
@@ -29,9 +31,6 @@ import { PacketView } from "./packet-view.ts";
 const VECTOR_BYTES = 16;
 /** Vectors of a job of one frame: the virtio-net header, and the frame. */
 const SINGLE = 2;
-const TCP = 6;
-const TCP_DATA_OFFSET_AT = 12;
-const TCP_HEADER_BYTES = 20;
 /** As much as a device gathers (bridge/device-egress.ts). */
 const GATHER_BYTES = 196_608;
 
@@ -174,7 +173,8 @@ export class SoftwarePort implements Port {
     if (type === ETHER_TYPE.VLAN || type === ETHER_TYPE.QINQ) return this.#drop("tagged");
     if (end - at < MIN_FRAME_BYTES) return this.#drop("frame_length");
     const fault = packet.aim(at, end);
-    if (fault === undefined && packet.protocol === TCP && !packet.isFragment) aimLone(packet);
+    if (fault === undefined && packet.protocol === IP_PROTOCOL.TCP && !packet.isFragment)
+      aimLone(packet);
     this.#meet(fault);
   }
 
@@ -198,7 +198,7 @@ function aimLone(lone: PacketView): void {
   const { l4At, ipEnd } = lone;
   lone.vectorAt = loneVectorAt;
   if (l4At + TCP_HEADER_BYTES > ipEnd) return;
-  const headerBytes = (PACKET_BYTES[l4At + TCP_DATA_OFFSET_AT]! >>> 4) * 4;
+  const headerBytes = (PACKET_BYTES[l4At + TCP_FIELD.DATA_OFFSET]! >>> 4) * 4;
   const bytes = ipEnd - l4At - headerBytes;
   if (headerBytes < TCP_HEADER_BYTES || bytes <= 0) return;
   const address = PACKET_BASE + l4At + headerBytes;

@@ -18,24 +18,40 @@ export interface GuestDatagram {
   readonly payload: Uint8Array;
 }
 
-/** Reads a datagram to the host; undefined, and counted, if its length or checksum is wrong. */
-export function readUdp(packet: PacketView, drops: HostDrops): GuestDatagram | undefined {
+/**
+ * True if lengths, ports and checksum of a guest's datagram are right; the packet then ends where the datagram does.
+ * Otherwise it is counted.
+ */
+export function isSoundUdp(packet: PacketView, drops: HostDrops): boolean {
   const { l4At, ipEnd } = packet;
   const length = l4At + UDP_HEADER_BYTES > ipEnd ? 0 : PACKET_VIEW.getUint16(l4At + 4);
-  const sourcePort = length === 0 ? 0 : PACKET_VIEW.getUint16(l4At);
-  if (length < UDP_HEADER_BYTES || l4At + length > ipEnd || sourcePort === 0) {
+  const hasLength = length >= UDP_HEADER_BYTES && l4At + length <= ipEnd;
+  if (!hasLength || isPortless(l4At)) {
     drops.header += 1;
-    return undefined;
+    return false;
   }
   packet.ipEnd = l4At + length;
+  // Zero says that there is no sum, which IPv6 does not allow (RFC 8200 8.1).
   const hasNone = PACKET_VIEW.getUint16(l4At + 6) === 0;
   if (hasNone ? packet.version === 6 : !packet.hasRightSum) {
     drops.checksum += 1;
-    return undefined;
+    return false;
   }
+  packet.isVerified = true;
+  return true;
+}
+
+function isPortless(l4At: number): boolean {
+  return PACKET_VIEW.getUint16(l4At) === 0 || PACKET_VIEW.getUint16(l4At + 2) === 0;
+}
+
+/** Reads a datagram to the host; undefined, and counted, if it is not sound. */
+export function readUdp(packet: PacketView, drops: HostDrops): GuestDatagram | undefined {
+  if (!isSoundUdp(packet, drops)) return undefined;
+  const { l4At, ipEnd } = packet;
   return {
-    sourcePort,
-    payload: PACKET_BYTES.subarray(l4At + UDP_HEADER_BYTES, l4At + length),
+    sourcePort: PACKET_VIEW.getUint16(l4At),
+    payload: PACKET_BYTES.subarray(l4At + UDP_HEADER_BYTES, ipEnd),
   };
 }
 

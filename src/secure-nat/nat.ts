@@ -7,17 +7,16 @@ import type { HostDrops } from "../ip-host/host-drops.ts";
 import { readAddress } from "../ip-host/packet-address.ts";
 import type { PacketView } from "../ip-host/packet-view.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
+import { ICMP_HEADER_BYTES, ICMP_TYPE, ICMPV6_TYPE } from "../wire/icmp.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
 import { ICMPV6 } from "../wire/router-advertisement.ts";
+import { TCP_FLAG, TCP_HEADER_BYTES } from "../wire/tcp.ts";
 import { AddressQuota } from "./address-quota.ts";
+import { isSoundUdp } from "./datagram.ts";
 import type { Flow, FlowEnd, FlowEnds, FlowFactory, FlowHost, FlowProtocol } from "./flow.ts";
 import { FlowTable } from "./flow-table.ts";
 
-const TCP_HEADER_BYTES = 20;
-const UDP_HEADER_BYTES = 8;
-const ECHO_HEADER_BYTES = 8;
-const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
-const FLAG = { FIN: 1, SYN: 2, RST: 4, ACK: 16 } as const;
+const ECHO_REQUEST = { 4: ICMP_TYPE.ECHO_REQUEST, 6: ICMPV6_TYPE.ECHO_REQUEST } as const;
 
 /** The way out of a virtual network. */
 export interface Nat {
@@ -142,39 +141,30 @@ export class UserNat implements Nat, FlowHost {
     packet.isVerified = true;
     const headerBytes = (PACKET_BYTES[l4At + 12]! >>> 4) * 4;
     const flags = PACKET_BYTES[l4At + 13]!;
-    const isNonsense = (flags & FLAG.SYN) !== 0 && (flags & (FLAG.FIN | FLAG.RST)) !== 0;
+    const isNonsense =
+      (flags & TCP_FLAG.SYN) !== 0 && (flags & (TCP_FLAG.FIN | TCP_FLAG.RST)) !== 0;
     if (headerBytes < TCP_HEADER_BYTES || l4At + headerBytes > ipEnd || isNonsense) {
       return void (drops.header += 1);
     }
     const innerPort = PACKET_VIEW.getUint16(l4At);
     const outerPort = PACKET_VIEW.getUint16(l4At + 2);
     if (innerPort === 0 || outerPort === 0) return void (drops.header += 1);
-    const isOpening = (flags & (FLAG.SYN | FLAG.ACK)) === FLAG.SYN;
+    const isOpening = (flags & (TCP_FLAG.SYN | TCP_FLAG.ACK)) === TCP_FLAG.SYN;
     const flow = this.#table.find(packet, "tcp", innerPort, outerPort);
     if (flow !== undefined) {
       flow.receive(packet);
       // A SYN ends a connection in TIME-WAIT, and begins the next one (RFC 9293 3.10.7.4).
       if (!isOpening || this.#records.has(flow)) return;
     }
-    if ((flags & FLAG.RST) !== 0) return;
+    if ((flags & TCP_FLAG.RST) !== 0) return;
     if (!isOpening) return this.#deps.reset(packet);
     this.#open(packet, "tcp", innerPort, outerPort);
   }
 
   #receiveUdp(packet: PacketView): void {
-    const { l4At, ipEnd } = packet;
-    const { drops } = this;
-    if (l4At + UDP_HEADER_BYTES > ipEnd) return void (drops.header += 1);
-    const length = PACKET_VIEW.getUint16(l4At + 4);
-    const innerPort = PACKET_VIEW.getUint16(l4At);
-    const outerPort = PACKET_VIEW.getUint16(l4At + 2);
-    if (length < UDP_HEADER_BYTES || l4At + length > ipEnd) return void (drops.header += 1);
-    if (innerPort === 0 || outerPort === 0) return void (drops.header += 1);
-    packet.ipEnd = l4At + length;
-    // Zero says that there is no sum, which IPv6 does not allow (RFC 8200 8.1).
-    const hasNone = PACKET_VIEW.getUint16(l4At + 6) === 0;
-    if (hasNone ? packet.version === 6 : !packet.hasRightSum) return void (drops.checksum += 1);
-    packet.isVerified = true;
+    if (!isSoundUdp(packet, this.drops)) return;
+    const innerPort = PACKET_VIEW.getUint16(packet.l4At);
+    const outerPort = PACKET_VIEW.getUint16(packet.l4At + 2);
     const flow = this.#table.find(packet, "udp", innerPort, outerPort);
     if (flow !== undefined) flow.receive(packet);
     else this.#open(packet, "udp", innerPort, outerPort);
@@ -183,7 +173,7 @@ export class UserNat implements Nat, FlowHost {
   #receiveIcmp(packet: PacketView): void {
     const { l4At, ipEnd, version } = packet;
     const { drops } = this;
-    if (l4At + ECHO_HEADER_BYTES > ipEnd) return void (drops.header += 1);
+    if (l4At + ICMP_HEADER_BYTES > ipEnd) return void (drops.header += 1);
     if (!(version === 4 ? packet.hasRightPlainSum : packet.hasRightSum)) {
       return void (drops.checksum += 1);
     }

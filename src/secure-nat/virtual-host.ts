@@ -24,7 +24,7 @@ import type { Log } from "../observe/log.ts";
 import { PACKET_BYTES, PACKET_VIEW } from "../platform/packet-memory.ts";
 import { ARP_OPERATION, tryParseArp } from "../wire/arp.ts";
 import { DHCP_PORT } from "../wire/dhcp.ts";
-import { ICMP_TYPE, ICMPV6_TYPE } from "../wire/icmp.ts";
+import { ICMP_HEADER_BYTES, ICMP_TYPE, ICMPV6_TYPE } from "../wire/icmp.ts";
 import { IP_PROTOCOL } from "../wire/ipv4.ts";
 import { ICMPV6 } from "../wire/router-advertisement.ts";
 import { AddressProbes } from "./address-probe.ts";
@@ -36,7 +36,6 @@ export const DNS_PORT = 53;
 const DHCPV6_SERVER_PORT = 547;
 /** What the reference answers with; an IPv6 host uses the usual limit (RFC 4861 6.3.2). */
 export const HOST_TTL = { 4: 128, 6: 64 } as const;
-const ECHO_HEADER_BYTES = 8;
 /** Of the host's network of IPv6. */
 const PREFIX_BYTES = 8;
 
@@ -270,7 +269,7 @@ export class VirtualHost implements PacketHandler {
   #localV4(packet: PacketView): void {
     const { drops } = this.#deps;
     if (packet.protocol === IP_PROTOCOL.ICMP) {
-      if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
+      if (packet.l4At + ICMP_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
       if (!packet.hasRightPlainSum) return void (drops.checksum += 1);
       if (PACKET_BYTES[packet.l4At] === ICMP_TYPE.ECHO_REQUEST) this.#echo(packet, this.#v4);
       else drops.not_served += 1;
@@ -288,7 +287,7 @@ export class VirtualHost implements PacketHandler {
 
   #icmpV6(packet: PacketView, from: IpAddress): void {
     const { drops } = this.#deps;
-    if (packet.l4At + ECHO_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
+    if (packet.l4At + ICMP_HEADER_BYTES > packet.ipEnd) return void (drops.header += 1);
     if (!packet.hasRightSum) return void (drops.checksum += 1);
     if (PACKET_BYTES[packet.l4At] === ICMPV6_TYPE.ECHO_REQUEST) this.#echo(packet, from);
     else drops.not_served += 1;

@@ -54,7 +54,7 @@ export function tryParseIpv4Packet(
   }
   if (internetChecksum(bytes, start, start + headerBytes) !== 0) return undefined;
   const options = bytes.subarray(start + IPV4_HEADER_BYTES, start + headerBytes);
-  if (!areHarmlessOptions(options)) return undefined;
+  if (ipv4OptionFault(options, 0, options.length) !== undefined) return undefined;
   const fragment = u16(6);
   const fragmentOffset = (fragment & OFFSET_MASK) * 8;
   if (fragmentOffset + totalBytes > MAX_PACKET_BYTES) return undefined;
@@ -107,19 +107,26 @@ export function encodeIpv4Packet(packet: Ipv4Draft): Uint8Array {
   return bytes;
 }
 
-function areHarmlessOptions(options: Uint8Array): boolean {
-  let at = 0;
-  while (at < options.length) {
-    const kind = options[at]!;
-    if (kind === OPTION.END) return true;
+/** What is wrong with the options from `from` to `end`: they lead the packet off its route, or do not hold together. */
+export function ipv4OptionFault(
+  bytes: Uint8Array,
+  from: number,
+  end: number,
+): "source_route" | "header" | undefined {
+  let at = from;
+  while (at < end) {
+    const kind = bytes[at]!;
+    if (kind === OPTION.END) return undefined;
     if (kind === OPTION.NOP) {
       at++;
       continue;
     }
-    if (kind === OPTION.LOOSE_SOURCE_ROUTE || kind === OPTION.STRICT_SOURCE_ROUTE) return false;
-    const length = options[at + 1] ?? 0;
-    if (length < 2 || at + length > options.length) return false;
+    if (kind === OPTION.LOOSE_SOURCE_ROUTE || kind === OPTION.STRICT_SOURCE_ROUTE) {
+      return "source_route";
+    }
+    const length = at + 1 < end ? bytes[at + 1]! : 0;
+    if (length < 2 || at + length > end) return "header";
     at += length;
   }
-  return true;
+  return undefined;
 }
