@@ -18,9 +18,8 @@ import { openServiceNotifier, type ServiceNotifier } from "../platform/sd-notify
 import { raisePriority } from "../platform/priority.ts";
 import { denyDumps, raiseOpenFilesLimit } from "../platform/unix.ts";
 import { watchFiles } from "../server/certificate.ts";
-import { type ControlRequests, serveControl } from "../server/control-socket.ts";
-import { usersOf } from "../server/hub-users.ts";
-import { natRequests } from "../server/nat-requests.ts";
+import { controlRequests } from "../server/control-requests.ts";
+import { serveControl } from "../server/control-socket.ts";
 import { startServer, type Server } from "../server/server.ts";
 import type { SERVER_FLAGS } from "./catalog.ts";
 import type { FlagValues } from "./definition.ts";
@@ -149,16 +148,7 @@ async function openServer(
     notifier.ready("Reloaded");
   };
   closers.push(environment.onSignal("SIGHUP", () => void reloadNow()));
-  const requests: ControlRequests = {
-    snapshot: () => server.snapshot(),
-    reload: () => reloader.reload(),
-    setCascadeOnline: (hub, name, online) => server.setCascadeOnline(hub, name, online),
-    l3Switch: (name) => server.l3Switch(name),
-    setL3SwitchRunning: (name, running) => server.setL3SwitchRunning(name, running),
-    removeEntry: (hub, entry) => server.removeEntry(hub, entry),
-    users: (hub) => usersOf(server.hubs, hub),
-    nat: natRequests(server.hubs),
-  };
+  const requests = controlRequests(server, () => reloader.reload());
   closers.push(serveControl(stateDir, requests));
   return { server, stateDir };
 }

@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runApplication } from "../../src/command/application.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
+import { controlRequests } from "../../src/server/control-requests.ts";
 import { serveControl } from "../../src/server/control-socket.ts";
-import { usersOf } from "../../src/server/hub-users.ts";
 import { arp, BROADCAST, frame, ipv6, lan, mac } from "../hub/frames.ts";
 import { ArrayPort } from "../support/array-port.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 import { hub, TestServer, USERS } from "../support/test-server.ts";
-import { natRequests } from "../../src/server/nat-requests.ts";
 
 describe("vpn hub", () => {
   let at: TestServer;
@@ -20,16 +19,10 @@ describe("vpn hub", () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "vpn-test-"));
     at = await TestServer.start({ hubs: [hub("office", USERS), hub("lab", [])] });
-    close = serveControl(folder, {
-      snapshot: () => at.server.snapshot(),
-      reload: async () => [],
-      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
-      l3Switch: (name) => at.server.l3Switch(name),
-      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
-      removeEntry: (...wish) => at.server.removeEntry(...wish),
-      users: (hub) => usersOf(at.server.hubs, hub),
-      nat: natRequests(at.server.hubs),
-    });
+    close = serveControl(
+      folder,
+      controlRequests(at.server, async () => []),
+    );
     const host = at.server.hubs.get("office")!;
     const cable = new ArrayPort("eth1");
     host.plugInner(cable, { kind: "local-bridge", policy: DEFAULT_POLICY });

@@ -4,12 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runApplication } from "../../src/command/application.ts";
 import { formatMoment } from "../../src/cli/figure.ts";
+import { controlRequests } from "../../src/server/control-requests.ts";
 import { serveControl } from "../../src/server/control-socket.ts";
-import { usersOf } from "../../src/server/hub-users.ts";
 import { FakeEnvironment } from "../support/fake-environment.ts";
 import { until } from "../support/process.ts";
 import { hub, markedUnit, policy, TestServer, user } from "../support/test-server.ts";
-import { natRequests } from "../../src/server/nat-requests.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -31,16 +30,10 @@ describe("vpn hub users", () => {
     ];
     const groups = [{ name: "staff", fullName: "", note: "", policy: undefined }];
     at = await TestServer.start({ hubs: [hub("office", users, { groups }), hub("lab", [])] });
-    close = serveControl(folder, {
-      snapshot: () => at.server.snapshot(),
-      reload: async () => [],
-      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
-      l3Switch: (name) => at.server.l3Switch(name),
-      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
-      removeEntry: (...wish) => at.server.removeEntry(...wish),
-      users: (name) => usersOf(at.server.hubs, name),
-      nat: natRequests(at.server.hubs),
-    });
+    close = serveControl(
+      folder,
+      controlRequests(at.server, async () => []),
+    );
   });
   afterEach(async () => {
     close();

@@ -6,9 +6,8 @@ import { tryParseMac } from "../../src/base/mac.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
 import { runApplication } from "../../src/command/application.ts";
 import type { L3SwitchDetail, L3SwitchStatus } from "../../src/l3-switch/l3-status.ts";
+import { controlRequests } from "../../src/server/control-requests.ts";
 import { serveControl } from "../../src/server/control-socket.ts";
-import { usersOf } from "../../src/server/hub-users.ts";
-import { natRequests } from "../../src/server/nat-requests.ts";
 import { readServer } from "../config/fixture.ts";
 import { mac } from "../hub/frames.ts";
 import { arpFrame, etherFrame, ipPacket } from "../l3-switch/world.ts";
@@ -34,16 +33,10 @@ describe("vpn l3", () => {
     folder = mkdtempSync(join(tmpdir(), "vpn-test-"));
     const { l3Switches } = readServer(TEXT).config;
     at = await TestServer.start({ hubs: [hub("office", []), hub("lab", [])], l3Switches });
-    close = serveControl(folder, {
-      snapshot: () => at.server.snapshot(),
-      reload: async () => [],
-      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
-      l3Switch: (name) => at.server.l3Switch(name),
-      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
-      removeEntry: (...wish) => at.server.removeEntry(...wish),
-      users: (name) => usersOf(at.server.hubs, name),
-      nat: natRequests(at.server.hubs),
-    });
+    close = serveControl(
+      folder,
+      controlRequests(at.server, async () => []),
+    );
   });
   afterEach(async () => {
     close();

@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runApplication } from "../../src/command/application.ts";
 import { DEFAULT_POLICY } from "../../src/config/policy.ts";
-import { natRequests } from "../../src/server/nat-requests.ts";
+import { controlRequests } from "../../src/server/control-requests.ts";
 import { serveControl } from "../../src/server/control-socket.ts";
-import { usersOf } from "../../src/server/hub-users.ts";
 import { DHCP_TYPE, encodeDhcp } from "../../src/wire/dhcp.ts";
 import { DHCP_OPTION, encodeAddresses } from "../../src/wire/dhcp-option.ts";
 import type { Ipv4 } from "../../src/base/ip.ts";
@@ -36,16 +35,10 @@ describe("vpn nat", () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "vpn-test-"));
     at = await TestServer.start({ hubs: [...readServer(CONFIG).config.hubs] });
-    close = serveControl(folder, {
-      snapshot: () => at.server.snapshot(),
-      reload: async () => [],
-      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
-      removeEntry: (...wish) => at.server.removeEntry(...wish),
-      l3Switch: (name) => at.server.l3Switch(name),
-      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
-      users: (hub) => usersOf(at.server.hubs, hub),
-      nat: natRequests(at.server.hubs),
-    });
+    close = serveControl(
+      folder,
+      controlRequests(at.server, async () => []),
+    );
     cable = new ArrayPort("eth1");
     at.server.hubs
       .get("office")!

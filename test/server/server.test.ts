@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError, ExitError, VpnError } from "../../src/base/errors.ts";
 import type { HubConfig, RadiusSettings, ServerConfig } from "../../src/config/server-config.ts";
+import { controlRequests } from "../../src/server/control-requests.ts";
 import { CONTROL_SOCKET, serveControl } from "../../src/server/control-socket.ts";
-import { usersOf } from "../../src/server/hub-users.ts";
 import { startServer } from "../../src/server/server.ts";
 import { Pack } from "../../src/wire/pack.ts";
 import type { Peer } from "../support/peer.ts";
@@ -28,7 +28,6 @@ import {
 } from "../support/test-server.ts";
 import { memoryBooks } from "../support/counter-books.ts";
 import { FAKE_NAT_MEMORY } from "../support/nat-memory.ts";
-import { natRequests } from "../../src/server/nat-requests.ts";
 
 // A busy machine is slow, not wrong.
 setDefaultTimeout(30_000);
@@ -451,16 +450,7 @@ describe("serveControl()", () => {
     const at = await start();
     const path = join(at.stateDir, CONTROL_SOCKET);
     writeFileSync(path, "left by a process that is gone");
-    const close = serveControl(at.stateDir, {
-      snapshot: () => at.server.snapshot(),
-      reload,
-      setCascadeOnline: (...wish) => at.server.setCascadeOnline(...wish),
-      l3Switch: (name) => at.server.l3Switch(name),
-      setL3SwitchRunning: (...wish) => at.server.setL3SwitchRunning(...wish),
-      removeEntry: (...wish) => at.server.removeEntry(...wish),
-      users: (hub) => usersOf(at.server.hubs, hub),
-      nat: natRequests(at.server.hubs),
-    });
+    const close = serveControl(at.stateDir, controlRequests(at.server, reload));
     closers.push(close);
     const ask = async (target: string, method = "GET") => {
       const answer = await fetch(`http://localhost${target}`, { unix: path, method });
