@@ -33,11 +33,6 @@ class Outbox {
     return this.#next - areaAt;
   }
 
-  /** Bytes that still find room. */
-  get roomBytes(): number {
-    return areaEnd - this.#next;
-  }
-
   /** True while a host looks at what it was given: `drain` waits until it is done. */
   get isCollecting(): boolean {
     return this.#collecting > 0;

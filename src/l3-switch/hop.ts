@@ -15,8 +15,6 @@ export type Hop =
   /** No packet may go there: groups, broadcasts, loopback. */
   | { readonly kind: "refused" };
 
-export type ForwardHop = Extract<Hop, { readonly kind: "forward" }>;
-
 const SLOTS = 1024;
 const SHIFT = 22;
 const GOLDEN = 0x9e3779b1;

@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import { formatAddress, type IpAddress, type Net, netContains } from "../base/ip.ts";
+import { type IpAddress, type Net, netContains } from "../base/ip.ts";
 import type { MacAddress } from "../base/mac.ts";
 import type { CloseReason, FrameRun, FrameSink, Port } from "../hub/port.ts";
 import { GroupAnswers } from "../ip-host/group-answers.ts";
@@ -158,10 +158,5 @@ export class L3Interface implements Port {
     this.arp.table.clear();
     this.discovery.table.clear();
     this.#owner.closed(this);
-  }
-
-  /** For people: `10.1.0.254/24`. */
-  get addressTexts(): readonly string[] {
-    return this.addresses.map(({ bytes, prefix }) => `${formatAddress(bytes)}/${prefix}`);
   }
 }

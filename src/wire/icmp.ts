@@ -2,11 +2,9 @@
 
 /** Type, code, checksum, and a word that each type uses in its own way; a quote or data lies behind. */
 export const ICMP_HEADER_BYTES = 8;
-export const ICMP_CODE_AT = 1;
 export const ICMP_WORD_AT = 4;
 /** Of echo messages. */
 export const ICMP_ID_AT = 4;
-export const ICMP_SEQUENCE_AT = 6;
 
 export const ICMP_TYPE = {
   ECHO_REPLY: 0,

@@ -1,14 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type IpAddress, tryParseAddress } from "../../src/base/ip.ts";
-import {
-  areTcpFlags,
-  encodeTcp,
-  TCP_FLAG,
-  tcpHeaderBytes,
-  TcpOptions,
-  type TcpSegment,
-  tryParseTcp,
-} from "../../src/wire/tcp.ts";
+import { areTcpFlags, TCP_FLAG, tcpHeaderBytes, TcpOptions } from "../../src/wire/tcp.ts";
+import { encodeTcp, type TcpSegment, tryParseTcp } from "../support/tcp-segment.ts";
 
 const { SYN, ACK, FIN, RST, PSH, URG } = TCP_FLAG;
 

@@ -49,11 +49,6 @@ export class RttEstimator {
     return Math.min(this.#rto * 2 ** this.#backoff, MAX_RTO_MS);
   }
 
-  /** Times in a row that the time-out has run off. */
-  get backoffs(): number {
-    return this.#backoff;
-  }
-
   backOff(): void {
     this.#backoff += 1;
   }

@@ -1,7 +1,8 @@
 // The plainest TCP that is right: it sends a numbered stream by going back to what is not acknowledged, keeps what comes
 // ahead of a gap byte by byte, and closes when all is sent and all has come. It opens, as guests do.
 import type { ManualClock } from "../../support/manual-clock.ts";
-import { TCP_FLAG, type TcpSegment } from "../../../src/wire/tcp.ts";
+import { TCP_FLAG } from "../../../src/wire/tcp.ts";
+import { type TcpSegment } from "../../support/tcp-segment.ts";
 import {
   byteAt,
   type GuestSegment,

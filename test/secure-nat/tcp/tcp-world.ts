@@ -16,13 +16,8 @@ import {
 import { TcpStack } from "../../../src/secure-nat/tcp/tcp-stack.ts";
 import { encodeEthernet, tryParseEthernet } from "../../../src/wire/ethernet.ts";
 import { encodeIpv4Packet, IP_PROTOCOL, tryParseIpv4Packet } from "../../../src/wire/ipv4.ts";
-import {
-  encodeTcp,
-  TCP_FLAG,
-  TcpOptions,
-  type TcpSegment,
-  tryParseTcp,
-} from "../../../src/wire/tcp.ts";
+import { TCP_FLAG, TcpOptions } from "../../../src/wire/tcp.ts";
+import { encodeTcp, type TcpSegment, tryParseTcp } from "../../support/tcp-segment.ts";
 import { framesOf, runOf } from "../../support/array-port.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { seededRandom } from "../../support/seeded-random.ts";
